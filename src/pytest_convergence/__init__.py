@@ -1,0 +1,1 @@
+"""What did the models have in common, how sure is that, and did it change?"""

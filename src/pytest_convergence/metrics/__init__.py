@@ -1,0 +1,1 @@
+"""Pure measures over arrays: the estimand, agreement, diversity, entropy, distributions."""

@@ -1,0 +1,1 @@
+"""Who is asked: model specs, decoding parameters, and one adapter for each wire format."""

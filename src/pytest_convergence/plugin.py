@@ -1,0 +1,1 @@
+"""Hooks, options and fixtures; no logic."""

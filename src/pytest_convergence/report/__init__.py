@@ -1,0 +1,1 @@
+"""One merged result, shown: terminal, JSON, JUnit, GitHub, HTML."""

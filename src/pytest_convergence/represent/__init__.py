@@ -1,0 +1,1 @@
+"""Responses become features: embeddings, labels, n-grams."""

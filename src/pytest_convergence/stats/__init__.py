@@ -1,0 +1,1 @@
+"""Pure inference: intervals, permutation tests, multiplicity, equivalence, clusters."""
