@@ -1,0 +1,346 @@
+"""What was said is kept: vcrpy's own file format, found by request and sample without a scan.
+
+Reading needs neither vcrpy nor httpx; writing goes through vcrpy's serialisation, so that stock
+``vcr.use_cassette`` replays what is written here. The sample index, the prompt id and the date
+travel in headers of the *recorded* request; they are never sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_convergence.errors import CassetteError
+from pytest_convergence.files import write_atomically
+from pytest_convergence.models.wire import WireRequest, WireResponse, canonical_json
+
+FORMAT_VERSION = 1
+SAMPLE_HEADER = "x-convergence-sample"
+PROMPT_HEADER = "x-convergence-prompt"
+DATE_HEADER = "x-convergence-recorded"
+
+_UNTOUCHED = "the file was left as it is; nothing was overwritten"
+_CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One sample's answer as it is kept.
+
+    ``request`` and ``response`` are scrubbed. ``sample`` counts from 0 within the request,
+    ``recorded_at`` is an ISO 8601 time in UTC (empty in files recorded by stock vcrpy).
+    """
+
+    request: WireRequest
+    sample: int
+    prompt_id: str
+    response: WireResponse
+    recorded_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinalFailure:
+    """A sample that was asked for, retried, and finally failed: missing, with its reason.
+
+    ``status`` is the last HTTP status, None where no answer came at all.
+    """
+
+    request: WireRequest
+    sample: int
+    prompt_id: str
+    status: int | None
+    reason: str
+    recorded_at: str
+
+
+class Scrubber(Protocol):
+    """What takes the secrets out of an interaction; see :mod:`pytest_convergence.scrubbing`."""
+
+    def request(self, request: WireRequest) -> WireRequest:
+        """The request as it is kept."""
+        ...
+
+    def response(self, response: WireResponse) -> WireResponse:
+        """The response as it is kept."""
+        ...
+
+
+class _Verbatim:
+    def request(self, request: WireRequest) -> WireRequest:
+        return request
+
+    def response(self, response: WireResponse) -> WireResponse:
+        return response
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Cassette:
+    """The recordings of one test and model, in the order of the file; immutable."""
+
+    path: Path
+    recordeds: tuple[Recorded, ...]
+    _index: Mapping[WireRequest, Mapping[int, Recorded]] = field(repr=False)
+
+    @classmethod
+    def of(cls, path: Path, recordeds: Iterable[Recorded]) -> Cassette:
+        """A cassette of these recordings.
+
+        Raises
+        ------
+        CassetteError
+            Where one sample of one request is there twice with different answers.
+        """
+        kept = tuple(recordeds)
+        index: dict[WireRequest, dict[int, Recorded]] = {}
+        for recorded in kept:
+            samples = index.setdefault(recorded.request, {})
+            before = samples.setdefault(recorded.sample, recorded)
+            if before is not recorded and before.response != recorded.response:
+                raise _twice(path, recorded)
+        return cls(path, kept, index)
+
+    @classmethod
+    def load(cls, path: Path, *, scrubber: Scrubber | None = None) -> Cassette:
+        """The cassette in ``path``.
+
+        A file that stock vcrpy recorded loads too: its bodies are made canonical, and the
+        samples of a request are numbered in the order of the file.
+
+        Parameters
+        ----------
+        path
+            A JSON file in vcrpy's format, version 1.
+        scrubber
+            Applied to what stock vcrpy recorded, so that it is found and kept like ours.
+
+        Raises
+        ------
+        CassetteError
+            Where the file cannot be read or is not a cassette, saying where. A broken file never
+            counts as empty, and is never overwritten.
+        """
+        interactions = _interactions(path, _text(path))
+        return cls.of(path, _Reader(path, scrubber or _Verbatim()).read(interactions))
+
+    def get(self, request: WireRequest, sample: int) -> Recorded | None:
+        """The answer to one sample of a request, or None."""
+        return self._index.get(request, {}).get(sample)
+
+    def samples(self, request: WireRequest) -> Mapping[int, Recorded]:
+        """All recorded samples of a request, by index."""
+        return self._index.get(request, {})
+
+    @property
+    def requests(self) -> Iterable[WireRequest]:
+        """The different requests, in the order of the file."""
+        return self._index.keys()
+
+    def __len__(self) -> int:
+        return len(self.recordeds)
+
+
+def write(path: Path, recordeds: Iterable[Recorded]) -> None:
+    """Replace the cassette ``path`` atomically by these recordings, sorted.
+
+    The order is by prompt id, then request, then sample, whatever the order given. Indented by
+    one space: as easy to read and to diff as vcrpy's four, a quarter smaller, and quicker to load.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be written; it is then as it was.
+    """
+    write_atomically(path, serialise(recordeds).encode("ascii"))
+
+
+def serialise(recordeds: Iterable[Recorded]) -> str:
+    """The text of a cassette file: ASCII, sorted, ending in a line feed."""
+    from vcr.request import Request
+    from vcr.serialize import serialize
+
+    ordered = sorted(recordeds, key=order)
+    requests = [
+        Request(kept.request.method, kept.request.url, kept.request.body, _request_headers(kept))
+        for kept in ordered
+    ]
+    responses = [_response_record(kept.response) for kept in ordered]
+    text: str = serialize({"requests": requests, "responses": responses}, _Indented)
+    return text
+
+
+def order(recorded: Recorded | FinalFailure) -> tuple[str, str, str, str, int]:
+    """The sort key of recordings within a file."""
+    request = recorded.request
+    return (recorded.prompt_id, request.url, request.method, request.body, recorded.sample)
+
+
+class _Indented:
+    """vcrpy's serializer protocol with one space of indentation."""
+
+    @staticmethod
+    def serialize(cassette: Mapping[str, Any]) -> str:
+        return json.dumps(cassette, indent=1) + "\n"
+
+
+def _request_headers(recorded: Recorded) -> dict[str, str]:
+    return {
+        "content-type": "application/json",
+        PROMPT_HEADER: recorded.prompt_id,
+        DATE_HEADER: recorded.recorded_at,
+        SAMPLE_HEADER: str(recorded.sample),
+    }
+
+
+def _response_record(response: WireResponse) -> dict[str, Any]:
+    try:
+        phrase = HTTPStatus(response.status).phrase
+    except ValueError:
+        phrase = ""
+    return {
+        "status": {"code": response.status, "message": phrase},
+        "headers": {name: [value] for name, value in sorted(response.headers.items())},
+        "body": {"string": response.body},
+    }
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CassetteError(
+            f"cannot read the cassette {path}",
+            details=[f"{type(error).__name__}: {error.strerror or error}", _UNTOUCHED],
+            fix=["check that it is a file that this user may read"],
+        ) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _broken(path, f"byte {error.start} (line {line}) is not UTF-8") from error
+
+
+def _interactions(path: Path, text: str) -> list[Any]:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _broken(path, _json_problem(text, error)) from error
+    except (ValueError, RecursionError) as error:
+        raise _broken(path, f"it is not usable JSON: {error}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("interactions"), list):
+        raise _broken(path, "it is JSON, but not a cassette: there is no list of interactions")
+    if data.get("version") != FORMAT_VERSION:
+        raise _broken(
+            path, f"its format version is {data.get('version')!r}; this reads {FORMAT_VERSION}"
+        )
+    interactions: list[Any] = data["interactions"]
+    return interactions
+
+
+def _json_problem(text: str, error: json.JSONDecodeError) -> str:
+    conflict = _CONFLICT.search(text)
+    if conflict:
+        line = text.count("\n", 0, conflict.start()) + 1
+        return f"a merge conflict is not resolved (line {line})"
+    if not text.strip():
+        return "it is empty"
+    byte = len(text[: error.pos].encode("utf-8", "surrogatepass"))
+    where = f"line {error.lineno}, column {error.colno}, byte {byte}"
+    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+        return f"it is cut off ({where}): {error.msg}"
+    if re.match(r"\s*(interactions:|version:|- request:)", text):
+        return f"it is YAML; cassettes here are JSON ({where})"
+    return f"it is not JSON ({where}): {error.msg}"
+
+
+def _broken(path: Path, problem: str) -> CassetteError:
+    return CassetteError(
+        f"the cassette {path} cannot be used: {problem}",
+        details=[_UNTOUCHED],
+        fix=[
+            f"restore it: git checkout -- {path}",
+            "or delete it and record again with --convergence-record=new_episodes",
+        ],
+    )
+
+
+def _twice(path: Path, recorded: Recorded) -> CassetteError:
+    return CassetteError(
+        f"the cassette {path} holds sample {recorded.sample} of prompt {recorded.prompt_id!r} "
+        "twice, with different answers",
+        details=["two versions of the file were probably merged", _UNTOUCHED],
+        fix=["delete one of the two interactions, or restore the file from version control"],
+    )
+
+
+class _Reader:
+    """Reads the interactions of one file. Equal requests of a file become one object."""
+
+    def __init__(self, path: Path, scrubber: Scrubber) -> None:
+        self._path = path
+        self._scrubber = scrubber
+        self._seen: dict[WireRequest, WireRequest] = {}
+        self._next: dict[WireRequest, int] = {}
+
+    def read(self, interactions: list[Any]) -> Iterable[Recorded]:
+        for number, interaction in enumerate(interactions):
+            try:
+                yield self._one(interaction)
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+                raise _broken(
+                    self._path,
+                    f"interaction {number + 1} of {len(interactions)} is not complete "
+                    f"({type(error).__name__}: {error})",
+                ) from error
+
+    def _one(self, interaction: Any) -> Recorded:
+        request, response = interaction["request"], interaction["response"]
+        headers = request["headers"]
+        wire_response = WireResponse(
+            _checked(response["status"]["code"], int),
+            {name.lower(): ", ".join(values) for name, values in response["headers"].items()},
+            _checked(response["body"]["string"], str),
+        )
+        if SAMPLE_HEADER not in headers:
+            return self._foreign(request, wire_response)
+        wire_request = self._shared(
+            WireRequest(
+                _checked(request["method"], str),
+                _checked(request["uri"], str),
+                _checked(request["body"], str),
+            )
+        )
+        sample = int(headers[SAMPLE_HEADER][0])
+        self._next[wire_request] = max(self._next.get(wire_request, 0), sample + 1)
+        prompt_id = _checked(headers[PROMPT_HEADER][0], str)
+        return Recorded(
+            wire_request, sample, prompt_id, wire_response, _checked(headers[DATE_HEADER][0], str)
+        )
+
+    def _foreign(self, request: Any, response: WireResponse) -> Recorded:
+        body = _canonical(_checked(request["body"] or "", str))
+        wire = WireRequest(_checked(request["method"], str), _checked(request["uri"], str), body)
+        wire = self._shared(self._scrubber.request(wire))
+        sample = self._next.get(wire, 0)
+        self._next[wire] = sample + 1
+        return Recorded(wire, sample, "", self._scrubber.response(response), "")
+
+    def _shared(self, request: WireRequest) -> WireRequest:
+        return self._seen.setdefault(request, request)
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.60} is not {kind.__name__}")
+    return value
+
+
+def _canonical(body: str) -> str:
+    try:
+        return canonical_json(json.loads(body))
+    except ValueError:
+        return body

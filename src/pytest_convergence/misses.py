@@ -1,0 +1,155 @@
+"""Why a unit cannot be replayed: the closest recording, the difference, and the command."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import shlex
+import textwrap
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from pytest_convergence.cassettes import Cassette, Recorded
+from pytest_convergence.errors import CassetteError
+from pytest_convergence.models.wire import WireRequest
+from pytest_convergence.sampling.plan import Unit
+
+_DIFF_LINES = 24
+_LINE_WIDTH = 88
+_SIBLINGS = 20
+
+
+def explain_miss(
+    cassette: Cassette | None, unit: Unit, *, request: WireRequest | None = None, root: Path
+) -> CassetteError:
+    """The error for a unit that is not recorded in full.
+
+    Parameters
+    ----------
+    cassette
+        The unit's, None where there is no file.
+    unit
+        What was asked for.
+    request
+        The unit's request, scrubbed as recordings are; the unit's own where it is not given.
+    root
+        The folder of cassettes, for messages and for finding a test that was renamed.
+    """
+    request = request or unit.request
+    path = root / unit.cassette
+    if cassette is None or not len(cassette):
+        return _no_recording(path, unit, request, root)
+    samples = cassette.samples(request)
+    if samples:
+        return _too_few(path, unit, [index for index in range(unit.samples) if index in samples])
+    return _changed(path, unit, request, closest(cassette, unit, request))
+
+
+def record_command(unit: Unit) -> str:
+    """The command that records what a unit lacks and keeps the rest."""
+    return f"pytest {shlex.quote(unit.test)} --convergence-record=new_episodes"
+
+
+def closest(cassette: Cassette, unit: Unit, request: WireRequest) -> Recorded:
+    """The recording most like a request: of the same prompt id, else with most words in common."""
+    distinct = [
+        recorded for recorded in cassette.recordeds if recorded.prompt_id == unit.prompt_id
+    ] or cassette.recordeds
+    words = _words(request)
+    return max(distinct, key=lambda recorded: _overlap(words, _words(recorded.request)))
+
+
+def request_diff(recorded: WireRequest, asked: WireRequest) -> list[str]:
+    """What changed from the recorded request to the one asked for, as a short unified diff."""
+    lines = difflib.unified_diff(
+        list(_pretty(recorded)), list(_pretty(asked)), "recorded", "asked for", n=1, lineterm=""
+    )
+    shown = list(islice(lines, _DIFF_LINES + 1))
+    return shown if len(shown) <= _DIFF_LINES else [*shown[:_DIFF_LINES], "…"]
+
+
+def _no_recording(path: Path, unit: Unit, request: WireRequest, root: Path) -> CassetteError:
+    fix = [f"record it: {record_command(unit)}"]
+    elsewhere = _elsewhere(path, request, root)
+    if elsewhere is not None:
+        old = _test_of(elsewhere.relative_to(root).as_posix())
+        new = _test_of(unit.cassette.as_posix())
+        fix.insert(0, f"if the test was renamed: convergence move {old} {new}")
+    return CassetteError(
+        f"nothing is recorded of {unit.model.name} for {unit.test}",
+        details=[f"there is no {path}", f"prompt {unit.prompt_id!r}, {unit.samples} samples"]
+        + ([f"the same request is recorded in {elsewhere}"] if elsewhere else []),
+        fix=fix,
+    )
+
+
+def _too_few(path: Path, unit: Unit, found: list[int]) -> CassetteError:
+    return CassetteError(
+        f"too few samples of {unit.model.name} are recorded for prompt {unit.prompt_id!r} "
+        f"of {unit.test}: recorded {len(found)}, asked for {unit.samples}",
+        details=[f"in {path}"],
+        fix=[
+            f"record the other {unit.samples - len(found)}: {record_command(unit)}",
+            f"or ask for {len(found)}: --convergence-samples={len(found)}" if found else "",
+        ],
+    )
+
+
+def _changed(path: Path, unit: Unit, request: WireRequest, like: Recorded) -> CassetteError:
+    same = like.prompt_id == unit.prompt_id
+    named = f"prompt {like.prompt_id!r}" if like.prompt_id else "a prompt without id"
+    return CassetteError(
+        f"the request to {unit.model.name} for prompt {unit.prompt_id!r} of {unit.test} "
+        + ("is not the one that was recorded" if same else "is not recorded"),
+        details=[
+            f"in {path}",
+            f"the closest recording is of {named}, sample {like.sample}:",
+            *request_diff(like.request, request),
+        ],
+        fix=[
+            f"if the change is meant: {record_command(unit)}",
+            "else undo it: in the prompt, the decoding parameters, or the model",
+        ],
+    )
+
+
+def _elsewhere(path: Path, request: WireRequest, root: Path) -> Path | None:
+    """Another test's cassette of the same model that holds the request."""
+    siblings = (other for other in root.rglob("*.json") if other.name == path.name)
+    for sibling in islice(siblings, _SIBLINGS):
+        try:
+            if sibling != path and Cassette.load(sibling).samples(request):
+                return sibling
+        except CassetteError:
+            continue
+    return None
+
+
+def _test_of(cassette: str) -> str:
+    folder, test = cassette.rsplit("/", 2)[:2]
+    return shlex.quote(f"{folder}.py::{test.replace('.', '::')}")
+
+
+def _words(request: WireRequest) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", f"{request.url} {request.body}"))
+
+
+def _overlap(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / max(len(one | other), 1)
+
+
+def _pretty(request: WireRequest) -> Iterator[str]:
+    yield f"{request.method} {request.url}"
+    try:
+        text = json.dumps(json.loads(request.body), indent=2, sort_keys=True, ensure_ascii=False)
+    except ValueError:
+        text = request.body
+    yield from _wrapped(text.splitlines())
+
+
+def _wrapped(lines: Iterable[str]) -> Iterator[str]:
+    """Long lines in parts, so that a diff shows the words that changed and little else."""
+    for line in lines:
+        yield from textwrap.wrap(line, _LINE_WIDTH, drop_whitespace=False) or [line]

@@ -1,0 +1,200 @@
+"""No key, cookie or organisation id reaches a file, in either direction.
+
+What may be kept is listed, what is listed nowhere is dropped: headers, query parameters. Bodies
+cannot be listed (a provider's own parameters change its answer), so in them the fields that name
+a person, an account or a key go, and every text that is a known key or has the shape of one.
+
+Scrubbing is part of a request's identity: a question asked with another ``user`` is the same
+question. What a model said is scrubbed before anything reads it, live as well as replayed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
+
+from pytest_convergence.models.secrets import kept_headers
+from pytest_convergence.models.wire import WireRequest, WireResponse, canonical_json
+
+SCRUBBED = "[scrubbed]"
+QUERY_PARAMETERS = frozenset({"api-version", "alt", "beta", "deployment", "model", "version"})
+
+# A shorter "key" is a placeholder for a local server ("EMPTY", "none"), and a word of its answers.
+_SHORTEST_KEY = 8
+
+# Shapes that no prose has: a provider's prefix, then letters with at least one digit (or the
+# stars with which providers mask the key that they echo).
+_SHAPES = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|csk|fw|tgp|r8|hf|key)[-_](?=[\w*.-]*[\d*])[\w*-]{16,}"
+    r"|\bsk-[\w-]{0,16}\*{3,}[\w*-]*"
+    r"|\b(?:org|proj|user|acct)[-_](?=[A-Za-z0-9]*\d)[A-Za-z0-9]{16,}"
+    r"|\bAIza[\w-]{30,}|\bya29\.[\w.-]{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}"
+    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}"
+    r"|(?<=\b[Bb]earer )(?=\S*\d)[\w.~+/-]{20,}=*"
+)
+
+_PERSONAL = (
+    "user",
+    "metadata",
+    "safety_identifier",
+    "prompt_cache_key",
+    "end_user_id",
+)
+_ACCOUNTS = (
+    "user_id",
+    "account_id",
+    "organization",
+    "organization_id",
+    "organisation_id",
+    "org_id",
+    "project_id",
+    "api_key",
+    "apikey",
+    "x-api-key",
+    "authorization",
+    "access_token",
+    "client_secret",
+    "password",
+)
+_FIELDS = re.compile(
+    r'"(?:' + "|".join(map(re.escape, _PERSONAL + _ACCOUNTS)) + r')"\s*:', re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Scrubber:
+    """Takes secrets out of what is about to be kept. Scrubbing twice changes nothing more.
+
+    Parameters
+    ----------
+    keys
+        Known keys; their values are replaced wherever they stand, also percent-encoded, escaped
+        as in JSON, or in base64.
+    """
+
+    keys: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @classmethod
+    def of(cls, keys: Iterable[str | None]) -> Scrubber:
+        """A scrubber that knows these keys; None and placeholders are left out."""
+        return cls(frozenset(key for key in keys if key and len(key) >= _SHORTEST_KEY))
+
+    def request(self, request: WireRequest) -> WireRequest:
+        """The request as it is kept and found."""
+        url = self._url(request.url)
+        body = self._body(request.body)
+        if url == request.url and body == request.body:
+            return request
+        return WireRequest(request.method, url, body)
+
+    def response(self, response: WireResponse) -> WireResponse:
+        """The response as it is kept; its body can be written as UTF-8."""
+        return WireResponse(
+            response.status, self.headers(response.headers), _encodable(self._body(response.body))
+        )
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers that may be kept of a response, by name in lower case."""
+        return {name: self.text(value) for name, value in kept_headers(headers).items()}
+
+    def text(self, text: str) -> str:
+        """The text without known keys and without anything that has the shape of a key."""
+        if self._known is not None:
+            text = self._known.sub(SCRUBBED, text)
+        return _SHAPES.sub(SCRUBBED, text)
+
+    @cached_property
+    def _known(self) -> re.Pattern[str] | None:
+        spellings = {spelling for key in self.keys for spelling in _spellings(key)}
+        if not spellings:
+            return None
+        longest_first = sorted(spellings, key=lambda spelling: (-len(spelling), spelling))
+        return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+
+    def _body(self, body: str) -> str:
+        if _FIELDS.search(body):
+            body = _without_fields(body)
+        return self.text(body)
+
+    def _url(self, url: str) -> str:
+        if "?" not in url and "@" not in url:
+            return self.text(url)
+        parts = urlsplit(url)
+        query = [
+            (name, self.text(value) if name.lower() in QUERY_PARAMETERS else SCRUBBED)
+            for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        ]
+        host = parts.netloc.rpartition("@")[2]
+        kept = urlencode(query, safe="[]")
+        return self.text(urlunsplit((parts.scheme, host, parts.path, kept, "")))
+
+
+def find_secrets(text: str, scrubber: Scrubber) -> list[str]:
+    """What of a file's text a scrubber would not have let through, shortened to be shown."""
+    found = [match.group() for match in _SHAPES.finditer(text)]
+    if scrubber._known is not None:
+        found += [match.group() for match in scrubber._known.finditer(text)]
+    return sorted({f"{secret[:4]}… ({len(secret)} characters)" for secret in found})
+
+
+def _spellings(key: str) -> set[str]:
+    spellings = {
+        key,
+        quote(key, safe=""),
+        quote(key),
+        quote_plus(key),
+        json.dumps(key)[1:-1],
+        json.dumps(key, ensure_ascii=False)[1:-1],
+        base64.b64encode(key.encode("utf-8", "surrogatepass")).decode().rstrip("="),
+    }
+    return spellings | {json.dumps(spelling)[1:-1] for spelling in spellings}
+
+
+def _without_fields(body: str) -> str:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if not isinstance(value, dict):
+        return body
+    kept = {name: inner for name, inner in value.items() if name.lower() not in _PERSONAL}
+    return canonical_json(_without_accounts(kept))
+
+
+def _without_accounts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: SCRUBBED
+            if isinstance(inner, str | int) and name.lower() in _ACCOUNTS
+            else _without_accounts(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_accounts(inner) for inner in value]
+    return value
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates written as JSON escapes, which mean the same inside a JSON string."""
+    if text.isascii():
+        return text
+    return "".join(
+        f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
+        for character in text
+    )
+
+
+def unquoted(text: str) -> str:
+    """The text with percent-encoding undone as often as it was done, at most three times."""
+    for _ in range(3):
+        plain = unquote(text)
+        if plain == text:
+            break
+        text = plain
+    return text
