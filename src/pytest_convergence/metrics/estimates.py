@@ -60,11 +60,12 @@ class GroupEstimate:
     """Convergence of M models over P prompts.
 
     ``score`` is None exactly where ``undefined`` gives the reason; similarity, floor, ceiling and
-    within stand all the same. ``samples`` is the median count of usable responses; ``ceiling`` is
-    1 where it is one. ``to_others`` and ``own`` have shape (M,): each model's mean similarity to
-    the others and to itself. ``by_prompt`` and ``leverage`` have shape (P,): each prompt's mean
-    similarity and how far the score moves without it. ``same_model_floor`` is each model's
-    agreement with itself on different prompts, averaged. ``duplicates`` counts prompts collapsed.
+    within stand all the same. ``samples`` is the median count of usable responses of the model
+    that has fewest; ``ceiling`` is 1 where it is one. ``to_others`` and ``own`` have shape (M,):
+    each model's mean similarity to the others and to itself. ``by_prompt`` and ``leverage`` have
+    shape (P,): each prompt's mean similarity and how far the score moves without it.
+    ``same_model_floor`` is each model's agreement with itself on different prompts, averaged.
+    ``duplicates`` counts prompts collapsed.
     ``identical`` is True where all responses of every prompt have the same features.
     ``standard_error`` is that of ceiling - floor.
     """

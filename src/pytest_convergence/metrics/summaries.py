@@ -34,6 +34,8 @@ class Summaries:
     squares
         Sum of the squared norms of the feature vectors, shape (M, P); equals ``counts`` for unit
         vectors.
+    duplicates
+        Prompts already collapsed into another one that asks the same.
     """
 
     models: tuple[str, ...]
@@ -42,6 +44,7 @@ class Summaries:
     counts: Ints
     sums: Floats
     squares: Floats
+    duplicates: int = 0
 
     @classmethod
     def from_features(
@@ -65,3 +68,83 @@ class Summaries:
                     sums[m, p] = block.sum(axis=0, dtype=np.float64)
                     squares[m, p] = np.einsum("nd,nd->", block, block, dtype=np.float64)
         return cls(tuple(models), tuple(prompts), tuple(families or prompts), counts, sums, squares)
+
+    def collapsed(self, asked: Sequence[str]) -> Summaries:
+        """Prompts that ask the same become one.
+
+        Parameters
+        ----------
+        asked
+            For each prompt what it asks, its text or a hash of its request.
+
+        Notes
+        -----
+        Responses replayed for both, recognised by equal sums in every model, are counted once;
+        others are different samples of one prompt and are pooled. The first prompt's name and
+        family stand.
+        """
+        first: dict[str, int] = {}
+        counts, sums, squares = self.counts.copy(), self.sums.copy(), self.squares.copy()
+        for p, text in enumerate(asked):
+            kept = first.setdefault(text, p)
+            if kept != p and not self._equal(p, kept):
+                counts[:, kept] += self.counts[:, p]
+                sums[:, kept] += self.sums[:, p]
+                squares[:, kept] += self.squares[:, p]
+        chosen = list(first.values())
+        return Summaries(
+            self.models,
+            tuple(self.prompts[p] for p in chosen),
+            tuple(self.families[p] for p in chosen),
+            counts[:, chosen],
+            sums[:, chosen],
+            squares[:, chosen],
+            self.duplicates + len(asked) - len(chosen),
+        )
+
+    def _equal(self, one: int, other: int) -> bool:
+        return all(
+            np.array_equal(array[:, one], array[:, other])
+            for array in (self.counts, self.sums, self.squares)
+        )
+
+    def merged(self, other: Summaries) -> Summaries:
+        """The sums of both parts: of other prompts, other models, or other samples.
+
+        The result's models and prompts are sorted by name, so that parts may arrive in any order.
+        Floating-point sums of three or more parts of one cell still depend on the order in which
+        they are merged: merge them in a fixed one.
+
+        Raises
+        ------
+        ValueError
+            Where the features differ in width or a prompt is in two families.
+        """
+        if self.sums.shape[2] != other.sums.shape[2]:
+            raise ValueError(
+                f"features of widths {self.sums.shape[2]} and {other.sums.shape[2]} cannot merge"
+            )
+        family = dict(zip(self.prompts, self.families, strict=True))
+        for prompt, name in zip(other.prompts, other.families, strict=True):
+            if family.setdefault(prompt, name) != name:
+                raise ValueError(f"prompt {prompt!r} is in families {family[prompt]!r}, {name!r}")
+        models, prompts = sorted({*self.models, *other.models}), sorted(family)
+        shape = (len(models), len(prompts))
+        counts = np.zeros(shape, dtype=np.int64)
+        sums, squares = np.zeros((*shape, self.sums.shape[2])), np.zeros(shape)
+        for part in (self, other):
+            rows = [models.index(name) for name in part.models]
+            columns = [prompts.index(name) for name in part.prompts]
+            grid = np.ix_(rows, columns)
+            counts[grid] += part.counts
+            sums[grid] += part.sums
+            squares[grid] += part.squares
+        return Summaries(
+            tuple(models),
+            tuple(prompts),
+            tuple(family[name] for name in prompts),
+            counts,
+            sums,
+            squares,
+            self.duplicates + other.duplicates,
+        )

@@ -1,0 +1,212 @@
+"""What each prompt contributes to the estimand, for every pair of models at once.
+
+Each quantity of the estimand is a ratio of sums over prompts, so leaving prompts out is a
+subtraction: the whole jackknife of a panel costs no more than the estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_convergence.metrics.summaries import Floats, Summaries
+
+
+@dataclass(frozen=True, eq=False)
+class PairTerms:
+    """Contributions of P units (prompts or families) for the M x M pairs of models.
+
+    Arrays have shape (M, M, P) and hold zero where a pair does not share the prompt. ``cross``
+    is the sum of ``a_p . b_j`` over the ``partners`` prompts ``j`` of other families; it is the
+    first model's row, so that ``cross[a, b]`` and ``cross[b, a]`` differ. ``within[a, b]`` is the
+    within of model ``a`` on prompts shared with ``b``, and ``replicated`` counts the prompts on
+    which it is known.
+    """
+
+    shared: Floats
+    between: Floats
+    cross: Floats
+    partners: Floats
+    within: Floats
+    replicated: Floats
+
+    def by_family(self, starts: NDArray[np.intp]) -> PairTerms:
+        """The same sums by family; ``starts`` are the first positions of the families."""
+        return PairTerms(
+            *(
+                np.add.reduceat(array, starts, axis=2)
+                for array in (
+                    self.shared,
+                    self.between,
+                    self.cross,
+                    self.partners,
+                    self.within,
+                    self.replicated,
+                )
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PairValues:
+    """Similarity, floor and ceiling by pair, shape (M, M) or (M, M, U) with U units left out.
+
+    nan where a pair has nothing to go by. The score is the caller's ratio.
+    """
+
+    similarity: Floats
+    floor: Floats
+    ceiling: Floats
+
+    def panel(self, pairs: NDArray[np.bool_]) -> PairValues:
+        """Means over the pairs marked in ``pairs``, shape (M, M): scalars, or shape (U,)."""
+        return PairValues(
+            *(
+                np.asarray(array[pairs].mean(axis=0))
+                for array in (self.similarity, self.floor, self.ceiling)
+            )
+        )
+
+    @property
+    def room(self) -> Floats:
+        """Ceiling minus floor: the scale on which the score is read."""
+        return self.ceiling - self.floor
+
+    @property
+    def score(self) -> Floats:
+        """(similarity - floor) / (ceiling - floor); not finite where there is no room."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (self.similarity - self.floor) / self.room
+
+
+def family_starts(families: tuple[str, ...]) -> NDArray[np.intp]:
+    """First positions of the families of prompts that are sorted by family."""
+    names = np.asarray(families, dtype=object)
+    changes = names[1:] != names[:-1]
+    return np.flatnonzero(np.concatenate([[True], changes.astype(bool)]))
+
+
+def terms_from_summaries(summaries: Summaries) -> PairTerms:
+    """Terms of a panel whose prompts are sorted by family.
+
+    Cost ``O(M^2 P d)`` and never ``O(P^2)``; memory ``O(M^2 (P + d))``.
+    """
+    present = (summaries.counts > 0).astype(np.float64)
+    safe = np.maximum(summaries.counts, 1)
+    means = summaries.sums / safe[:, :, None]
+    shared = present[:, None, :] * present[None, :, :]
+    by_prompt = means.transpose(1, 0, 2)
+    between = np.ascontiguousarray((by_prompt @ by_prompt.transpose(0, 2, 1)).transpose(1, 2, 0))
+    starts = family_starts(summaries.families)
+    cross = shared * (_row_sums(means, present) - _same_family(means, present, between, starts))
+    sizes = np.add.reduceat(shared, starts, axis=2)
+    members = np.diff(np.append(starts, shared.shape[2]))
+    partners = shared * (shared.sum(axis=2, keepdims=True) - np.repeat(sizes, members, axis=2))
+    within, replicated = _within(summaries, means)
+    return PairTerms(
+        shared,
+        between * shared,
+        cross,
+        partners,
+        (within * replicated)[:, None, :] * shared,
+        replicated[:, None, :] * shared,
+    )
+
+
+def _row_sums(means: Floats, present: Floats) -> Floats:
+    """``a_p . sum_j b_j`` over the prompts j that a and b share, shape (M, M, P)."""
+    totals = present @ means  # [a, b]: a's mean vectors summed over the prompts b has too
+    rows = means @ totals.transpose(1, 2, 0)
+    return np.ascontiguousarray(rows.transpose(0, 2, 1))
+
+
+def _same_family(
+    means: Floats, present: Floats, between: Floats, starts: NDArray[np.intp]
+) -> Floats:
+    """The part of the row sums that comes from a prompt's own family."""
+    own = between.copy()
+    ends = np.append(starts[1:], means.shape[1])
+    for start, end in zip(starts, ends, strict=True):
+        if end - start > 1:
+            part = slice(start, end)
+            own[:, :, part] = _row_sums(means[:, part], present[:, part])
+    return own
+
+
+def _within(summaries: Summaries, means: Floats) -> tuple[Floats, Floats]:
+    """Mean similarity of a model's different samples of a prompt, and where it is known."""
+    counts = summaries.counts
+    replicated = counts > 1
+    safe = np.where(replicated, counts, 2)
+    norms = np.einsum("mpd,mpd->mp", means, means)
+    within = (safe * norms - summaries.squares / safe) / (safe - 1)
+    return np.where(replicated, within, 0.0), replicated.astype(np.float64)
+
+
+def pair_values(terms: PairTerms, *, replicated: bool) -> PairValues:
+    """Similarity, floor and ceiling of every pair, shape (M, M).
+
+    Parameters
+    ----------
+    replicated
+        False where models have one sample a prompt: the ceiling is then 1.
+    """
+    return _values(*_totals(terms), replicated=replicated)
+
+
+def values_without(terms: PairTerms, *, replicated: bool) -> PairValues:
+    """The same with each unit left out in turn, shape (M, M, U).
+
+    Leaving a unit out of the floor takes its row and its column: ordered pairs of prompts.
+    """
+    shared, between, cross, partners, within, known = (
+        total[:, :, None] for total in _totals(terms)
+    )
+    return _values(
+        shared - terms.shared,
+        between - terms.between,
+        cross - terms.cross - terms.cross.transpose(1, 0, 2),
+        partners - 2.0 * terms.partners,
+        within - terms.within,
+        known - terms.replicated,
+        replicated=replicated,
+    )
+
+
+def _totals(terms: PairTerms) -> tuple[Floats, ...]:
+    return tuple(
+        array.sum(axis=2)
+        for array in (
+            terms.shared,
+            terms.between,
+            terms.cross,
+            terms.partners,
+            terms.within,
+            terms.replicated,
+        )
+    )
+
+
+def _values(
+    shared: Floats,
+    between: Floats,
+    cross: Floats,
+    partners: Floats,
+    within: Floats,
+    known: Floats,
+    *,
+    replicated: bool,
+) -> PairValues:
+    similarity = _ratio(between, shared)
+    floor = _ratio(cross, partners)
+    if not replicated:
+        return PairValues(similarity, floor, np.where(np.isnan(similarity), np.nan, 1.0))
+    own = np.maximum(_ratio(within, known), 0.0)
+    return PairValues(similarity, floor, np.sqrt(own * own.swapaxes(0, 1)))
+
+
+def _ratio(sums: Floats, counts: Floats) -> Floats:
+    # Counts are whole numbers, so half of one tells none from some.
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0.5)
