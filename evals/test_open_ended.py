@@ -1,0 +1,71 @@
+"""Do models answer open questions in one voice? A panel that should be diverse is held to it.
+
+Claim
+    A panel of different models gives different answers where many answers are good. It can be
+    false: asked open questions, models repeat themselves, and different models repeat each other.
+Source
+    Jiang et al. 2025, Artificial Hivemind: The Open-Ended Homogeneity of Language Models (and
+    Beyond) (arXiv:2510.22954).
+Refutation
+    A score of .6 or more: a model's answer is nearly as close to another model's as to its own next
+    one, so the panel has one voice.
+Control
+    The floor, similarity between answers to different prompts, is taken out: models also sound
+    alike because they write in one register. The ceiling is how much each model repeats itself.
+Decision rule
+    The group diverges where its score stays below .6; a prompt where the mean cosine similarity of
+    two models' answers stays below .9, which only near copies exceed.
+"""
+
+import pytest
+
+from pytest_convergence import assert_diverges
+
+pytestmark = pytest.mark.convergence(
+    capability="open-ended", metric="embedding", samples=5, threshold=0.6, direction="diverges"
+)
+
+OPEN_QUESTIONS = [
+    pytest.param("Compare memory to something in a single sentence.", id="memory-metaphor"),
+    pytest.param(
+        "Begin a story about a robot that learns kindness; two sentences are enough.",
+        id="kind-robot",
+    ),
+    pytest.param("Describe a city two centuries from now, briefly.", id="city-of-future"),
+    pytest.param("Name one small joy and say why it counts.", id="small-joy"),
+    pytest.param("Invent a holiday and explain how people keep it.", id="new-holiday"),
+    pytest.param("What would you tell a person who turns twenty today?", id="advice-at-twenty"),
+    pytest.param("Write two lines of verse about rain.", id="rainy-poem"),
+    pytest.param("Think of a name for a tea shop by the harbour, with a slogan.", id="tea-brand"),
+    pytest.param("Say in a sentence what time feels like.", id="what-is-time"),
+    pytest.param("What might happen in a museum after closing time?", id="museum-night"),
+    pytest.param("Suggest a use for a village school that has closed.", id="village-school"),
+    pytest.param("Write the opening line of a mystery around a lost key.", id="lost-key"),
+    pytest.param("Dream up a kitchen gadget that nobody has built yet.", id="kitchen-gadget"),
+    pytest.param(
+        "How would you describe the sea to a person who never saw it?", id="ocean-feeling"
+    ),
+    pytest.param("Give a motto for a volunteer fire brigade.", id="team-motto"),
+    pytest.param("Describe an odd job that ought to exist.", id="dream-job"),
+    pytest.param("A friend moves abroad. What parting gift would you choose?", id="friend-moves"),
+    pytest.param("Put a walk in deep winter into a few words.", id="winter-walk"),
+    pytest.param("Sketch the idea of a board game for a family of five.", id="board-game"),
+    pytest.param("If a tree in the park could talk, what would it say?", id="talking-tree"),
+    pytest.param("Write a line an explorer sends home from an empty planet.", id="lonely-planet"),
+    pytest.param("Write an honest advertisement for an umbrella.", id="honest-ad"),
+    pytest.param("Describe the mood in a night train.", id="night-train"),
+    pytest.param("How could mornings be made better?", id="fix-mornings"),
+    pytest.param("Tell a very short tale about an old bridge.", id="old-bridge"),
+    pytest.param("What does the colour blue mean to you?", id="colour-blue"),
+    pytest.param("Make up a cat that works in a laboratory: one or two sentences.", id="lab-cat"),
+    pytest.param("Say what courage is without a famous quotation.", id="courage"),
+    pytest.param("Capture a Saturday market through its smells.", id="market-smell"),
+    pytest.param("Write a short letter to the Moon.", id="letter-to-moon"),
+    pytest.param("Invent a legend for a village on a hill.", id="village-legend"),
+    pytest.param("Portray a hero who never raises her voice.", id="quiet-hero"),
+]
+
+
+@pytest.mark.parametrize("prompt", OPEN_QUESTIONS)
+def test_open_ended(prompt, models):
+    assert_diverges(models, threshold=0.9)
