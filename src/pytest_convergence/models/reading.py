@@ -270,16 +270,29 @@ def _error_object(error: dict[str, Any]) -> ErrorDetail:
     inner = mapping(error.get("innererror") or error.get("inner_error"))
     metadata = mapping(error.get("metadata"))
     codes = {word.lower() for word in (*words, _word(inner.get("code")))}
-    message = text_or_none(error.get("message")) or ""
-    raw = text_or_none(metadata.get("raw"))
-    if raw and raw not in message:
-        message = f"{message} ({raw})" if message else raw
-    return ErrorDetail(
-        message=message,
+    detail = ErrorDetail(
+        message=text_or_none(error.get("message")) or "",
         code=words[0] if words else "",
         parameter=_word(error.get("param")),
         # OpenRouter's moderation says so by listing its reasons.
         filtered=bool(codes & _FILTER_CODES) or bool(metadata.get("reasons")),
+    )
+    raw = text_or_none(metadata.get("raw"))
+    return detail if raw is None else _with_upstream(detail, raw)
+
+
+def _with_upstream(outer: ErrorDetail, raw: str) -> ErrorDetail:
+    """A router's error with what the provider behind it said, in JSON or in words."""
+    try:
+        inner = error_detail(json.loads(raw))
+    except (ValueError, RecursionError):
+        inner = ErrorDetail()
+    said = inner.message or raw
+    return ErrorDetail(
+        message=outer.message if said in outer.message else f"{outer.message} ({said})".strip(),
+        code=inner.code or outer.code,
+        parameter=inner.parameter or outer.parameter,
+        filtered=inner.filtered or outer.filtered,
     )
 
 

@@ -19,11 +19,12 @@ _KEY_SHAPES = re.compile(
 _BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[^\s\"',;}]{6,}", re.IGNORECASE)
 _NAMED = re.compile(
     r"((?:api[-_]?key|x-goog-api-key|authorization|access[-_]?token|client[-_]?secret|password)"
-    r"[\"']?\s*[:=]\s*[\"']?)(?!bearer|basic)[^\s\"',&;}]+",
+    # After a colon there may be prose ("invalid_api_key: Incorrect …"): a key has a digit.
+    r"[\"']?\s*(?:=|:(?=\s*[\"']?[^\s\"',&;}]*\d))\s*[\"']?)(?!bearer|basic)[^\s\"',&;}]+",
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(
-    r"^(?:x-)?(?:.*api[-_]?key|authorization|.*access[-_]?token|.*secret.*|password|key|token"
+    r"^(?:x-)?(?:.*api[-_]?key|authorization|.*access[-_]?token|.*secret(?:[-_].*)?|password|key|token"
     r"|auth[-_]token|bearer.*|credentials?|cookie|(?:openai-)?organi[sz]ation|vertex_credentials)$",
     re.IGNORECASE,
 )
