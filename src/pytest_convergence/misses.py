@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +22,12 @@ _SIBLINGS = 20
 
 
 def explain_miss(
-    cassette: Cassette | None, unit: Unit, *, request: WireRequest | None = None, root: Path
+    cassette: Cassette | None,
+    unit: Unit,
+    *,
+    root: Path,
+    request: WireRequest | None = None,
+    recorded: Collection[int] | None = None,
 ) -> CassetteError:
     """The error for a unit that is not recorded in full.
 
@@ -32,18 +37,23 @@ def explain_miss(
         The unit's, None where there is no file.
     unit
         What was asked for.
-    request
-        The unit's request, scrubbed as recordings are; the unit's own where it is not given.
     root
         The folder of cassettes, for messages and for finding a test that was renamed.
+    request
+        The unit's request, scrubbed as recordings are; the unit's own where it is not given.
+    recorded
+        The indices of the samples that are known, in the cassette or elsewhere; those in the
+        cassette where it is not given.
     """
     request = request or unit.request
     path = root / unit.cassette
+    if recorded is None:
+        recorded = cassette.samples(request) if cassette else ()
+    known = [index for index in range(unit.samples) if index in recorded]
+    if known:
+        return _too_few(path, unit, known)
     if cassette is None or not len(cassette):
         return _no_recording(path, unit, request, root)
-    samples = cassette.samples(request)
-    if samples:
-        return _too_few(path, unit, [index for index in range(unit.samples) if index in samples])
     return _changed(path, unit, request, closest(cassette, unit, request))
 
 
@@ -92,7 +102,7 @@ def _too_few(path: Path, unit: Unit, found: list[int]) -> CassetteError:
         details=[f"in {path}"],
         fix=[
             f"record the other {unit.samples - len(found)}: {record_command(unit)}",
-            f"or ask for {len(found)}: --convergence-samples={len(found)}" if found else "",
+            f"or ask for {len(found)}: --convergence-samples={len(found)}",
         ],
     )
 

@@ -114,9 +114,12 @@ class Recordings:
         CassetteError
             Where the recording is there and cannot be read.
         """
-        request = self.scrubber(unit).request(unit.request)
         with self._guard:
             held = self._hold(unit.cassette, fresh=fresh)
+            request = unit.request
+            if not (held.cassette and held.cassette.samples(request)):
+                # Only what has no secrets is ever kept, so what was just found had none.
+                request = self.scrubber(unit).request(request)
             return [held.find((request, sample), self.rewrite) for sample in range(unit.samples)]
 
     def keep(self, unit: Unit, sample: int, response: WireResponse) -> Recorded:
@@ -189,7 +192,8 @@ class Recordings:
         request = self.scrubber(unit).request(unit.request)
         with self._guard:
             cassette = self._hold(unit.cassette).cassette
-        return explain_miss(cassette, unit, request=request, root=self.root)
+            recorded = [sample for sample, found in enumerate(self.find(unit)) if found]
+        return explain_miss(cassette, unit, root=self.root, request=request, recorded=recorded)
 
     def scrubber(self, unit: Unit) -> Scrubber:
         """The scrubber of this run, which knows the unit's key from now on."""

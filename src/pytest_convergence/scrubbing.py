@@ -16,11 +16,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
 from pytest_convergence.models.secrets import kept_headers
-from pytest_convergence.models.wire import WireRequest, WireResponse, canonical_json
+from pytest_convergence.models.wire import WireRequest, WireResponse
 
 SCRUBBED = "[scrubbed]"
 QUERY_PARAMETERS = frozenset({"api-version", "alt", "beta", "deployment", "model", "version"})
@@ -28,42 +27,31 @@ QUERY_PARAMETERS = frozenset({"api-version", "alt", "beta", "deployment", "model
 # A shorter "key" is a placeholder for a local server ("EMPTY", "none"), and a word of its answers.
 _SHORTEST_KEY = 8
 
+_HTTP = re.compile(r"https?://", re.IGNORECASE)
+
 # Shapes that no prose has: a provider's prefix, then letters with at least one digit (or the
-# stars with which providers mask the key that they echo).
+# stars with which providers mask the key that they echo). A shape may follow an escape of JSON.
+# Look-aheads are bounded, so that no text takes more than linear time.
+_START = r"(?:(?<!\w)|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4}))"
 _SHAPES = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|pplx|nvapi|csk|fw|tgp|r8|hf|key)[-_](?=[\w*.-]*[\d*])[\w*-]{16,}"
-    r"|\bsk-[\w-]{0,16}\*{3,}[\w*-]*"
-    r"|\b(?:org|proj|user|acct)[-_](?=[A-Za-z0-9]*\d)[A-Za-z0-9]{16,}"
-    r"|\bAIza[\w-]{30,}|\bya29\.[\w.-]{20,}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}"
-    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}"
-    r"|(?<=\b[Bb]earer )(?=\S*\d)[\w.~+/-]{20,}=*"
+    _START + r"(?:(?:sk|pk|rk|gsk|xai|pplx|nvapi|csk|fw|tgp|r8|hf|key)[-_]"
+    r"(?=[\w*-]{0,99}[\d*])[\w*-]{16,}"
+    r"|sk-[\w-]{0,16}\*{3,}[\w*-]*"
+    r"|(?:org|proj|user|acct)[-_](?=[A-Za-z0-9]{0,99}\d)[A-Za-z0-9]{16,}"
+    r"|AIza[\w-]{30,}|ya29\.[\w.-]{20,}|AKIA[0-9A-Z]{16}\b|gh[pousr]_[A-Za-z0-9]{30,}"
+    r"|(?<!-)eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}"
+    r"|(?<=[Bb]earer )(?=[\w.~+/-]{0,99}\d)[\w.~+/-]{20,}=*)"
 )
 
-_PERSONAL = (
-    "user",
-    "metadata",
-    "safety_identifier",
-    "prompt_cache_key",
-    "end_user_id",
+_PERSONAL = ("user", "metadata", "safety_identifier", "prompt_cache_key", "end_user_id")
+_ACCOUNT = (
+    r"user_?id|account_?id|organi[sz]ation(?:_?id)?|org_?id|project_?id|(?:x-)?api[-_]?key"
+    r"|authorization|access_token|client_secret|password"
 )
-_ACCOUNTS = (
-    "user_id",
-    "account_id",
-    "organization",
-    "organization_id",
-    "organisation_id",
-    "org_id",
-    "project_id",
-    "api_key",
-    "apikey",
-    "x-api-key",
-    "authorization",
-    "access_token",
-    "client_secret",
-    "password",
-)
-_FIELDS = re.compile(
-    r'"(?:' + "|".join(map(re.escape, _PERSONAL + _ACCOUNTS)) + r')"\s*:', re.IGNORECASE
+_PERSONAL_FIELD = re.compile(rf'"(?:{"|".join(_PERSONAL)})"\s*:', re.IGNORECASE)
+# An unescaped quote before a colon ends a name: inside a string it would be escaped.
+_ACCOUNT_FIELD = re.compile(
+    rf'("(?:{_ACCOUNT})"\s*:\s*)(?:"(?:[^"\\]|\\.)*+"|-?\d[\d.eE+-]*)', re.IGNORECASE
 )
 
 
@@ -117,30 +105,29 @@ class Scrubber:
         longest_first = sorted(spellings, key=lambda spelling: (-len(spelling), spelling))
         return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
 
+    def secrets_in(self, text: str) -> list[str]:
+        """What this scrubber would not have let through, shortened so that it can be shown."""
+        found = [match.group() for match in _SHAPES.finditer(text)]
+        if self._known is not None:
+            found += [match.group() for match in self._known.finditer(text)]
+        return sorted({f"{secret[:4]}… ({len(secret)} characters)" for secret in found})
+
     def _body(self, body: str) -> str:
-        if _FIELDS.search(body):
-            body = _without_fields(body)
-        return self.text(body)
+        if _PERSONAL_FIELD.search(body):
+            body = _impersonal(body)
+        return self.text(_ACCOUNT_FIELD.sub(rf'\1"{SCRUBBED}"', body))
 
     def _url(self, url: str) -> str:
-        if "?" not in url and "@" not in url:
+        if not _HTTP.match(url) or not ("?" in url or "@" in url or "#" in url):
             return self.text(url)
         parts = urlsplit(url)
         query = [
-            (name, self.text(value) if name.lower() in QUERY_PARAMETERS else SCRUBBED)
+            (name, value if name.lower() in QUERY_PARAMETERS else SCRUBBED)
             for name, value in parse_qsl(parts.query, keep_blank_values=True)
         ]
         host = parts.netloc.rpartition("@")[2]
-        kept = urlencode(query, safe="[]")
+        kept = urlencode([(self.text(name), self.text(value)) for name, value in query], safe="[]")
         return self.text(urlunsplit((parts.scheme, host, parts.path, kept, "")))
-
-
-def find_secrets(text: str, scrubber: Scrubber) -> list[str]:
-    """What of a file's text a scrubber would not have let through, shortened to be shown."""
-    found = [match.group() for match in _SHAPES.finditer(text)]
-    if scrubber._known is not None:
-        found += [match.group() for match in scrubber._known.finditer(text)]
-    return sorted({f"{secret[:4]}… ({len(secret)} characters)" for secret in found})
 
 
 def _spellings(key: str) -> set[str]:
@@ -156,28 +143,16 @@ def _spellings(key: str) -> set[str]:
     return spellings | {json.dumps(spelling)[1:-1] for spelling in spellings}
 
 
-def _without_fields(body: str) -> str:
+def _impersonal(body: str) -> str:
+    """A JSON object's text without the top-level fields that name a person, in its own order."""
     try:
         value = json.loads(body)
+        if not isinstance(value, dict):
+            return body
+        kept = {name: inner for name, inner in value.items() if name.lower() not in _PERSONAL}
+        return body if len(kept) == len(value) else json.dumps(kept, separators=(",", ":"))
     except (ValueError, RecursionError):
         return body
-    if not isinstance(value, dict):
-        return body
-    kept = {name: inner for name, inner in value.items() if name.lower() not in _PERSONAL}
-    return canonical_json(_without_accounts(kept))
-
-
-def _without_accounts(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            name: SCRUBBED
-            if isinstance(inner, str | int) and name.lower() in _ACCOUNTS
-            else _without_accounts(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_accounts(inner) for inner in value]
-    return value
 
 
 def _encodable(text: str) -> str:
@@ -188,13 +163,3 @@ def _encodable(text: str) -> str:
         f"\\u{ord(character):04x}" if "\ud800" <= character <= "\udfff" else character
         for character in text
     )
-
-
-def unquoted(text: str) -> str:
-    """The text with percent-encoding undone as often as it was done, at most three times."""
-    for _ in range(3):
-        plain = unquote(text)
-        if plain == text:
-            break
-        text = plain
-    return text
