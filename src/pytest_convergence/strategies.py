@@ -1,9 +1,10 @@
 """Variants of a prompt that mean the same, as Hypothesis strategies.
 
 Convergence that a typo or a "please" can break is no finding about what models know. Each strategy
-here draws from a finite pool that depends on the prompt alone: the prompt as it is first, then the
-smallest changes. So Hypothesis shrinks to the smallest variant that breaks a test, and, asked with
-:data:`replayable`, tries every variant of the pool, whatever its version: recordings replay.
+here draws from a finite pool that depends on the prompt alone: a few changes of each kind, none or
+several of them at once. So Hypothesis shrinks to a variant from which no change can be left out
+without mending the test, and, asked with :data:`replayable`, tries every variant of the pool,
+whatever its version: recordings replay.
 
 Variants of a prompt are one family (:attr:`Variant.family`): they are not evidence of their own.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,10 +107,11 @@ def distractors(text: str) -> list[str]:
 
 
 def typos(text: str) -> list[str]:
-    """One slip in one word: two letters swapped, one left out, one doubled.
+    """One slip in one word: two letters swapped, or one doubled.
 
-    Words of five small letters or more are eligible, outside quotes, code and option lines; which
-    of them is hit depends on the text alone.
+    A letter left out makes another word too easily (planet, plant) to be among them. Words of five
+    small letters or more are eligible, outside quotes, code and option lines; which of them is hit
+    depends on the text alone.
     """
     kept = [found.span() for pattern in (_KEPT, _OPTION) for found in pattern.finditer(text)]
     words = [
@@ -120,9 +122,9 @@ def typos(text: str) -> list[str]:
     if not words:
         return []
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    slips: list[Callable[[str, int], str]] = [_swapped, _dropped, _doubled]
+    slips: list[Callable[[str, int], str]] = [_swapped, _doubled]
     made = []
-    for slip, byte, place in zip(slips, digest, digest[3:], strict=False):
+    for slip, byte, place in zip(slips, digest, digest[2:], strict=False):
         start, end = words[byte % len(words)]
         inside = 1 + place % (end - start - 2)
         made.append(text[:start] + slip(text[start:end], inside) + text[end:])
@@ -135,14 +137,15 @@ def option_orders(text: str) -> list[str]:
 
 
 CHANGES: Mapping[str, Change] = {
-    "whitespace": whitespace,
+    "typo": typos,
+    "options": option_orders,
     "casing": casing,
     "politeness": politeness,
-    "typo": typos,
     "persona": personas,
     "distractor": distractors,
-    "options": option_orders,
+    "whitespace": whitespace,
 }
+"""The kinds of change, in the order in which several are made."""
 
 
 def variants(
@@ -153,13 +156,15 @@ def variants(
     together: int = 1,
     family: str | None = None,
 ) -> st.SearchStrategy[Variant]:
-    """Variants of a prompt, the prompt as it is first; see :func:`pool` for the parameters.
+    """Variants of a prompt; see :func:`pool` for the parameters and for all that can be drawn.
 
     >>> from hypothesis import find
     >>> find(variants("Which bird is largest?"), lambda variant: "please" in variant.text.lower())
     <politeness-2: 'Please answer this: Which bird is largest?'>
     """
-    return st.sampled_from(pool(prompt, kinds=kinds, each=each, together=together, family=family))
+    base = Variant(prompt, family or prompt_text(prompt))
+    change = st.sampled_from([None, *_single(base, kinds, each)])
+    return _drawn(base, change, together)
 
 
 def templates(
@@ -228,24 +233,14 @@ def pool(
     SettingsError
         For a kind that is not known.
     """
-    unknown = [kind for kind in kinds if kind not in CHANGES]
-    if unknown:
-        raise SettingsError(
-            f"no change of prompts is called {unknown[0]!r}", fix=[f"known: {', '.join(CHANGES)}"]
-        )
-    found = [Variant(prompt, family or prompt_text(prompt))]
-    known = {found[0].text}
-    for count in range(1, together + 1):
-        made = [
-            changed
-            for chosen in itertools.combinations(kinds, count)
-            for changed in _changed(found[0], chosen, each)
-        ]
-        for variant in sorted(made, key=lambda v: abs(len(v.text) - len(found[0].text))):
-            if variant.text not in known:
-                known.add(variant.text)
-                found.append(variant)
-    return found
+    base = Variant(prompt, family or prompt_text(prompt))
+    choices = itertools.combinations_with_replacement([None, *_single(base, kinds, each)], together)
+    distinct: dict[str, Variant] = {}
+    for variant in (_changed(base, drawn) for drawn in choices):
+        distinct.setdefault(variant.text, variant)
+    return sorted(
+        distinct.values(), key=lambda v: (len(v.changes), abs(len(v.text) - len(base.text)))
+    )
 
 
 def parameters(prompts: Mapping[str, Prompt], **how: Any) -> list[Any]:
@@ -263,21 +258,46 @@ def parameters(prompts: Mapping[str, Prompt], **how: Any) -> list[Any]:
     ]
 
 
-def _changed(variant: Variant, kinds: Sequence[str], each: int) -> Iterator[Variant]:
-    if not kinds:
-        yield variant
-        return
-    kind, *rest = kinds
-    text, rebuild = _varied_part(variant.prompt)
-    orders = [order for _, order in _reordered(text)] if kind == "options" else []
-    for position, changed in enumerate(CHANGES[kind](text)[:each], start=1):
-        next_one = replace(
-            variant,
-            prompt=rebuild(changed),
-            changes=(*variant.changes, f"{kind}-{position}"),
-            order=orders[position - 1] if orders else variant.order,
+@st.composite
+def _drawn(
+    draw: st.DrawFn, base: Variant, change: st.SearchStrategy[tuple[str, int] | None], count: int
+) -> Variant:
+    # Drawn one beside the other, each can shrink to None by itself.
+    return _changed(base, [draw(change) for _ in range(count)])
+
+
+def _single(base: Variant, kinds: Sequence[str], each: int) -> list[tuple[str, int]]:
+    """Single changes of a prompt as (kind, position), those that move its length least first."""
+    unknown = [kind for kind in kinds if kind not in CHANGES]
+    if unknown:
+        raise SettingsError(
+            f"no change of prompts is called {unknown[0]!r}", fix=[f"known: {', '.join(CHANGES)}"]
         )
-        yield from _changed(next_one, rest, each)
+    text, _ = _varied_part(base.prompt)
+    found = {
+        (kind, position): abs(len(changed) - len(text))
+        for kind in kinds
+        for position, changed in enumerate(CHANGES[kind](text)[:each])
+    }
+    return sorted(found, key=lambda change: found[change])
+
+
+def _changed(base: Variant, drawn: Sequence[tuple[str, int] | None]) -> Variant:
+    """The prompt with these changes made, one of a kind, in the order of :data:`CHANGES`."""
+    chosen: dict[str, int] = {}
+    for kind, position in (change for change in drawn if change is not None):
+        chosen[kind] = min(position, chosen.get(kind, position))
+    text, rebuild = _varied_part(base.prompt)
+    order, names = None, []
+    for kind in (kind for kind in CHANGES if kind in chosen):
+        made = CHANGES[kind](text)
+        if chosen[kind] >= len(made):
+            continue
+        if kind == "options":
+            order = _reordered(text)[chosen[kind]][1]
+        text = made[chosen[kind]]
+        names.append(f"{kind}-{chosen[kind] + 1}")
+    return replace(base, prompt=rebuild(text), changes=tuple(names), order=order)
 
 
 def _varied_part(prompt: Prompt) -> tuple[str, Callable[[str], Prompt]]:
@@ -319,10 +339,6 @@ def _swapped(word: str, place: int) -> str:
         if word[at] != word[at + 1]:
             return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     return word
-
-
-def _dropped(word: str, place: int) -> str:
-    return word[:place] + word[place + 1 :]
 
 
 def _doubled(word: str, place: int) -> str:

@@ -52,6 +52,7 @@ def test_fewer_changes_come_before_more_and_smaller_before_larger() -> None:
     assert counts == sorted(counts)
     sizes = [abs(len(v.text) - len(QUESTION)) for v in found if len(v.changes) == 1]
     assert sizes == sorted(sizes)
+    assert sizes[-1] > sizes[0]
 
 
 def test_all_variants_are_one_family() -> None:
@@ -59,9 +60,14 @@ def test_all_variants_are_one_family() -> None:
     assert {variant.family for variant in pool(QUESTION, family="planet")} == {"planet"}
 
 
-def test_a_failure_shrinks_to_the_smallest_variant_that_breaks_it() -> None:
+def test_a_failure_shrinks_until_no_change_can_be_left_out() -> None:
     broken = find(variants(QUESTION, together=2), lambda variant: "bus was late" in variant.text)
     assert broken.changes == ("distractor-2",)
+    both = find(
+        variants(QUESTION, together=3),
+        lambda variant: "Please" in variant.text and variant.text.endswith("\n"),
+    )
+    assert both.changes == ("politeness-2", "whitespace-1")
 
 
 def test_a_replayable_test_tries_every_variant_of_the_pool() -> None:
@@ -84,8 +90,7 @@ def test_a_failing_test_reports_the_change_that_breaks_it() -> None:
 
     with pytest.raises(AssertionError) as failure:
         survive()
-    assert "whitespace-1" in "".join(failure.value.__notes__)
-    assert "+" not in "".join(failure.value.__notes__).split(":")[0]
+    assert "<whitespace-1:" in "".join(failure.value.__notes__)
 
 
 def test_casing_leaves_quotes_code_and_numbers_alone() -> None:
@@ -116,7 +121,7 @@ def test_a_typo_changes_one_word_by_one_letter_or_one_swap(text: str) -> None:
 
 def test_typos_spare_names_quotes_and_options() -> None:
     assert typos("Say 'harmony' to Anna:\nA) quietly\nB) loudly") == []
-    assert len(typos("Which planet orbits closest?")) == 3
+    assert len(typos("Which planet orbits closest?")) == 2
 
 
 def test_option_orders_keep_the_letters_in_place_and_move_every_option() -> None:
