@@ -90,7 +90,7 @@ def test_a_failing_test_reports_the_change_that_breaks_it() -> None:
 
     with pytest.raises(AssertionError) as failure:
         survive()
-    assert "<whitespace-1:" in "".join(failure.value.__notes__)
+    assert "changes=('whitespace-1',)" in "".join(failure.value.__notes__)
 
 
 def test_casing_leaves_quotes_code_and_numbers_alone() -> None:
