@@ -22,6 +22,9 @@ from pytest_convergence.metrics.krippendorff import Level, krippendorff_alpha
 
 TIGHT = 1e-9
 
+# The first example pays for the import of the reference package.
+oracle = settings(deadline=None)
+
 
 @st.composite
 def tables(draw: st.DrawFn, *, missing: bool = False) -> NDArray[np.float64]:
@@ -37,6 +40,7 @@ def several(table: NDArray[np.float64]) -> bool:
     return len(np.unique(table[~np.isnan(table)])) > 1
 
 
+@oracle
 @given(tables(), st.sampled_from([None, "linear", "quadratic"]))
 def test_cohen_equals_scikit_learn(table: NDArray[np.float64], weights: Any) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -46,6 +50,7 @@ def test_cohen_equals_scikit_learn(table: NDArray[np.float64], weights: Any) -> 
     assert result.corrected == pytest.approx(expected, abs=TIGHT)
 
 
+@oracle
 @given(tables())
 def test_fleiss_equals_statsmodels(table: NDArray[np.float64]) -> None:
     raters = pytest.importorskip("statsmodels.stats.inter_rater")
@@ -55,6 +60,7 @@ def test_fleiss_equals_statsmodels(table: NDArray[np.float64]) -> None:
     assert fleiss_kappa(table).corrected == pytest.approx(expected, abs=TIGHT)
 
 
+@oracle
 @given(tables(missing=True), st.sampled_from(["nominal", "ordinal", "interval", "ratio"]))
 def test_alpha_equals_krippendorff_with_missing_labels(
     table: NDArray[np.float64], level: Level
@@ -67,6 +73,7 @@ def test_alpha_equals_krippendorff_with_missing_labels(
     assert result.corrected == pytest.approx(expected, abs=TIGHT)
 
 
+@oracle
 @given(tables())
 def test_conger_equals_the_pairs_of_scikit_learns_confusion_matrices(
     table: NDArray[np.float64],
@@ -93,6 +100,7 @@ def quizzes(draw: st.DrawFn) -> tuple[list[int], list[list[int]]]:
     return options, columns
 
 
+@oracle
 @given(quizzes())
 def test_capa_and_error_consistency_equal_lm_sim(quiz: tuple[list[int], list[list[int]]]) -> None:
     lmsim = pytest.importorskip("lmsim.metrics")
@@ -109,6 +117,7 @@ def test_capa_and_error_consistency_equal_lm_sim(quiz: tuple[list[int], list[lis
         assert consistent.corrected == pytest.approx(theirs, abs=TIGHT)
 
 
+@oracle
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.integers(2, 20))
 def test_probabilistic_capa_equals_lm_sim(seed: int, options: int, questions: int) -> None:
     lmsim = pytest.importorskip("lmsim.metrics")
