@@ -1,1 +1,55 @@
-"""What did the models have in common, how sure is that, and did it change?"""
+"""Do language models behave alike on your prompts, how sure is that, and did it change?
+
+Write it as a pytest test. The public surface is loaded on first use, so that the plugin costs
+nothing where it is not used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_convergence.assertions import assert_converges, assert_diverges
+    from pytest_convergence.errors import ConvergenceError
+    from pytest_convergence.models.callables import callable_model
+    from pytest_convergence.models.response import Response
+    from pytest_convergence.represent import labels
+    from pytest_convergence.represent.features import Label
+    from pytest_convergence.results import ConvergenceFailure, ConvergenceResult
+
+_HOMES = {
+    "ConvergenceError": "errors",
+    "ConvergenceFailure": "results",
+    "ConvergenceResult": "results",
+    "Label": "represent.features",
+    "Response": "models.response",
+    "assert_converges": "assertions",
+    "assert_diverges": "assertions",
+    "callable_model": "models.callables",
+    "labels": "represent",
+}
+
+__all__ = [
+    "ConvergenceError",
+    "ConvergenceFailure",
+    "ConvergenceResult",
+    "Label",
+    "Response",
+    "assert_converges",
+    "assert_diverges",
+    "callable_model",
+    "labels",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "labels":
+        return import_module(f"{__name__}.represent.labels")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,272 @@
+"""Convergence as an assertion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from pytest_convergence.errors import SettingsError
+from pytest_convergence.judging import Question, judge_group, judge_prompt
+from pytest_convergence.panel import EvalTest, Panel, Samples
+from pytest_convergence.results import ConvergenceFailure, ConvergenceResult
+from pytest_convergence.running import current_test
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_convergence.declaration import Declaration, Direction
+    from pytest_convergence.models.response import Response
+    from pytest_convergence.represent.features import Labeller
+
+Responses: TypeAlias = "Panel | Samples | Mapping[str, Sequence[str | Response]]"
+
+
+def assert_converges(
+    models: Responses,
+    threshold: float | None = None,
+    *,
+    metric: str | Callable[..., Any] | None = None,
+    label: str | Labeller | None = None,
+    confidence: float | None = None,
+) -> ConvergenceResult:
+    """The models behave alike: similarity (one prompt) or score (a group) reaches the threshold.
+
+    Parameters
+    ----------
+    models
+        The ``models`` fixture (the test's own prompt or prompts), what ``models.sample`` returned,
+        or plain responses to one prompt, ``{model: [texts]}``.
+    threshold
+        In [-1, 1]. One prompt is compared by similarity: for labels, the share of response pairs
+        that agree; for embeddings, the mean cosine. A group is compared by score, where 0 is
+        chance and 1 is as alike as each model is to itself; only there the marker's threshold is
+        the default.
+    metric, label
+        Put over the marker's.
+    confidence
+        For example .95: the bound of the interval decides, and a straddling one is inconclusive.
+
+    Returns
+    -------
+    ConvergenceResult
+        Frozen, with the estimate, its interval, the verdict and every response.
+
+    Raises
+    ------
+    ConvergenceFailure
+        An ``AssertionError``: diverged, inconclusive or undefined.
+    SettingsError
+        Where there is no threshold, or fewer than two models.
+
+    Notes
+    -----
+    A case where a model has no usable response is incomplete: the test is skipped with the reason
+    and the session exits non-zero. Agreement is not correctness.
+    """
+    __tracebackhide__ = True
+    return _assert(models, threshold, "converges", metric, label, confidence)
+
+
+def assert_diverges(
+    models: Responses,
+    threshold: float | None = None,
+    *,
+    metric: str | Callable[..., Any] | None = None,
+    label: str | Labeller | None = None,
+    confidence: float | None = None,
+) -> ConvergenceResult:
+    """The models behave differently: similarity or score stays below the threshold.
+
+    Guards diversity, where homogeneity is the failure. Parameters, results and errors are those of
+    :func:`assert_converges`.
+    """
+    __tracebackhide__ = True
+    return _assert(models, threshold, "diverges", metric, label, confidence)
+
+
+def _assert(
+    models: Responses,
+    threshold: float | None,
+    direction: Direction,
+    metric: str | Callable[..., Any] | None,
+    label: str | Labeller | None,
+    confidence: float | None,
+) -> ConvergenceResult:
+    __tracebackhide__ = True
+    samples = as_samples(models)
+    test = samples.test
+    declaration = test.declaration if test else None
+    question = _question(samples, threshold, direction, metric, label, confidence, declaration)
+    judge = judge_group if samples.group else None
+    if judge is not None:
+        result = judge(question, samples.cases, samples.models, _vectors(test))
+    else:
+        result = judge_prompt(question, samples.cases[0], samples.models, _vectors(test))
+    return conclude(result, test)
+
+
+def conclude(result: ConvergenceResult, test: EvalTest | None) -> ConvergenceResult:
+    """Keep the result with its test; fail, skip or return it.
+
+    Raises
+    ------
+    ConvergenceFailure
+        Where the asserted direction does not hold.
+    """
+    __tracebackhide__ = True
+    from pytest_convergence.report.message import headline, message
+
+    if test is not None:
+        test.results.append(result)
+    if result.verdict == "incomplete":
+        pytest.skip(headline(result))
+    if not result.passed:
+        raise ConvergenceFailure(message(result), result)
+    return result
+
+
+def _question(
+    samples: Samples,
+    threshold: float | None,
+    direction: Direction,
+    metric: str | Callable[..., Any] | None,
+    label: str | Labeller | None,
+    confidence: float | None,
+    declaration: Declaration | None,
+) -> Question:
+    test = samples.test
+    where = test.nodeid if test else "assertion"
+    if threshold is None and samples.group and declaration is not None:
+        threshold = declaration.threshold
+    if threshold is None:
+        raise SettingsError(
+            f"{where}: assert_{direction} needs a threshold",
+            details=["the marker's threshold is for the score of a group, not for one prompt"],
+            fix=[f"assert_{direction}(models, threshold=0.8)"],
+        )
+    if len(samples.models) < 2:
+        raise SettingsError(
+            f"{where}: convergence needs two models, the panel has {len(samples.models)}",
+            fix=["name more with --convergence-models", "for one model, use assert_rate"],
+        )
+    chosen_label = label if label is not None else declaration.label if declaration else None
+    chosen_metric = metric or ("label" if label is not None else None)
+    if chosen_metric is None:
+        chosen_metric = declaration.metric if declaration else "embedding"
+    return Question(
+        id=samples.cases[0].id if not samples.group else where,
+        nodeid=where,
+        metric=chosen_metric,
+        labeller=_labeller(test, chosen_label),
+        threshold=threshold,
+        direction=direction,
+        confidence=confidence or (declaration.confidence if declaration else None),
+        max_missing=declaration.max_missing if declaration else 0.1,
+        capability=declaration.capability if declaration else "",
+        simulated=simulated(test, samples.models),
+    )
+
+
+def _labeller(test: EvalTest | None, label: str | Labeller | None) -> Labeller | None:
+    if test is not None:
+        return test.evaluation.labeller(label)
+    if label is None or callable(label):
+        return label
+    from pytest_convergence.represent.labels import labeller
+
+    return labeller(label)
+
+
+def simulated(test: EvalTest | None, models: Sequence[str]) -> tuple[str, ...]:
+    """Those of the models whose answers a simulation makes up."""
+    if test is None or test.evaluation.recorded is not None:
+        return ()
+    return tuple(name for name in models if name.startswith("sim/"))
+
+
+def as_samples(models: Responses) -> Samples:
+    """Whatever a user may hand to an assertion, as samples.
+
+    Raises
+    ------
+    SettingsError
+        For something else, or responses that are neither texts nor responses.
+    """
+    if isinstance(models, Panel):
+        return models.samples
+    if isinstance(models, Samples):
+        return models
+    if isinstance(models, Mapping):
+        return _plain(models)
+    raise SettingsError(
+        f"an assertion takes the models fixture or {{model: [texts]}}, not {type(models).__name__}",
+        fix=['assert_converges({"a": ["yes"], "b": ["yes", "no"]}, threshold=0.8, metric="exact")'],
+    )
+
+
+def _plain(models: Mapping[str, Sequence[str | Response]]) -> Samples:
+    from pytest_convergence.represent.representation import SampledCase
+
+    test = current_test()
+    where = test.nodeid if test else "assertion"
+    count = len(test.results) if test else 0
+    responses = {str(name): _as_responses(name, given) for name, given in models.items()}
+    if test is not None:
+        store = test.evaluation.text_store(test.test_file, test.test_name)
+    else:
+        store = Path("texts.json")
+    case = SampledCase(
+        id=f"{where}#texts-{count}",
+        nodeid=where,
+        prompt_id=f"texts-{count}",
+        prompt="",
+        family="texts",
+        data=dict(test.data) if test else {},
+        responses=responses,
+        stores=dict.fromkeys(responses, store),
+    )
+    return Samples(test, tuple(responses), [case], group=False)
+
+
+def _as_responses(name: object, given: Sequence[str | Response]) -> tuple[Response, ...]:
+    from pytest_convergence.missing import recognise
+    from pytest_convergence.models.response import Response
+
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise SettingsError(
+            f"the responses of {name!r} are {type(given).__name__}, not a list of texts",
+            fix=['write {"model": ["first answer", "second answer"]}'],
+        )
+    result = []
+    for position, one in enumerate(given):
+        if isinstance(one, Response):
+            result.append(one)
+        elif isinstance(one, str):
+            result.append(Response(one, missing=recognise(one)))
+        else:
+            raise SettingsError(
+                f"response {position} of {name!r} is {type(one).__name__}, not a text",
+                fix=["hand over strings, or the responses that models.sample returned"],
+            )
+    return tuple(result)
+
+
+def _vectors(
+    test: EvalTest | None,
+) -> Callable[[Mapping[Path, Sequence[str]]], Mapping[Path, NDArray[np.float32]]]:
+    if test is not None:
+        return test.evaluation.vectors
+
+    def embed_directly(
+        wanted: Mapping[Path, Sequence[str]],
+    ) -> Mapping[Path, NDArray[np.float32]]:
+        from pytest_convergence.represent.embedders import load_embedder
+
+        embedder = load_embedder("all-MiniLM-L6-v2")
+        return {store: embedder.embed(list(texts)) for store, texts in wanted.items()}
+
+    return embed_directly

@@ -1,0 +1,40 @@
+"""Which tests are evals: asked of every collected test, so it costs next to nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_convergence.declaration import Group
+    from pytest_convergence.results import ConvergenceResult
+
+MARKER = "convergence"
+_FIXTURES = ("convergence", "convergence_models")
+_PLUGIN = "pytest_convergence.plugin"
+
+group_key: pytest.StashKey[Group] = pytest.StashKey()
+results_key: pytest.StashKey[list[ConvergenceResult]] = pytest.StashKey()
+
+
+def is_eval(item: pytest.Item) -> bool:
+    """Whether a test carries our marker or requests one of our fixtures."""
+    if item.get_closest_marker(MARKER) is not None or is_group(item):
+        return True
+    names = getattr(item, "fixturenames", ())
+    if any(name in names for name in _FIXTURES):
+        return True
+    return "models" in names and _our_models(item)
+
+
+def is_group(item: pytest.Item) -> bool:
+    """Whether an item is the verdict over a group."""
+    return group_key in item.stash
+
+
+def _our_models(item: pytest.Item) -> bool:
+    # A suite that defines its own ``models`` fixture keeps it.
+    information = getattr(item, "_fixtureinfo", None)
+    definitions = information.name2fixturedefs.get("models", ()) if information else ()
+    return bool(definitions) and definitions[-1].func.__module__ == _PLUGIN

@@ -1,0 +1,346 @@
+"""One run in one process: it resolves the panel, samples or replays, represents and judges."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pytest_convergence.declaration import Case, Declaration, Group, fill, resolve_decoding
+from pytest_convergence.detect import results_key
+from pytest_convergence.errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pytest
+    from numpy.typing import NDArray
+
+    from pytest_convergence.groups import GroupItem
+    from pytest_convergence.judging import Question
+    from pytest_convergence.models.messages import Prompt
+    from pytest_convergence.models.recorded import RecordedResponses
+    from pytest_convergence.models.response import Response
+    from pytest_convergence.models.wire import Model, WireRequest
+    from pytest_convergence.panel import EvalTest
+    from pytest_convergence.recordings import Recordings
+    from pytest_convergence.represent.features import Labeller
+    from pytest_convergence.represent.representation import SampledCase
+    from pytest_convergence.sampling.plan import Unit
+    from pytest_convergence.sampling.sampler import Sampler
+    from pytest_convergence.settings import Settings
+
+
+class Evaluation:
+    """The state of a run. The plugin's hooks forward to it; it knows no xdist and no vcr.
+
+    Parameters
+    ----------
+    config
+        pytest's, for the hooks that register models, embedders and labellers.
+    worker, workers
+        This process's index and how many there are: models are divided among them.
+    """
+
+    def __init__(
+        self, config: pytest.Config, settings: Settings, *, worker: int = 0, workers: int = 1
+    ) -> None:
+        self.config = config
+        self.settings = settings
+        self._worker = worker
+        self._workers = workers
+        self._models: dict[str, Model] = {}
+        self._sampled: dict[tuple[str, tuple[str, ...]], SampledCase] = {}
+        self._sampler: Sampler | None = None
+
+    @property
+    def recording(self) -> bool:
+        """Whether this run may sample and embed what has not been recorded."""
+        return bool(self.settings["record"] != "none")
+
+    @cached_property
+    def recorded(self) -> RecordedResponses | None:
+        """The responses file, where one was given."""
+        path = self.settings.path("responses")
+        if path is None:
+            return None
+        from pytest_convergence.models.recorded import read_responses
+
+        return read_responses(path, self.settings["columns"])
+
+    @cached_property
+    def recordings(self) -> Recordings:
+        """The cassettes of this run."""
+        from pytest_convergence.recordings import Recordings
+
+        return Recordings(self.cassettes, self.settings.state / "journal")
+
+    @property
+    def cassettes(self) -> Path:
+        """The folder of recordings."""
+        return self.settings.rootpath / str(self.settings["cassettes"])
+
+    @property
+    def sampler(self) -> Sampler:
+        """Replays or samples units; made on first use."""
+        if self._sampler is None:
+            from pytest_convergence.sampling.sampler import Sampler, sampling_settings
+
+            self._sampler = Sampler(
+                self.recordings,
+                sampling_settings(self.settings),
+                worker=self._worker,
+                workers=self._workers,
+            )
+        return self._sampler
+
+    def panel_names(self, test: EvalTest) -> tuple[str, ...]:
+        """The names of the models that a test is about."""
+        case = test.cases[0] if test.cases else None
+        return self._names(test.declaration, case, test.nodeid)
+
+    def _names(self, declaration: Declaration, case: Case | None, where: str) -> tuple[str, ...]:
+        named = declaration.models
+        if self.recorded is not None and "models" not in self.settings.explicit:
+            named = self.recorded.models
+        if case is not None:
+            named = tuple(fill(name, case) for name in named)
+        if not named:
+            raise SettingsError(
+                f"{where}: the panel is empty",
+                details=["no model was named on the command line, in the marker or in ini"],
+                fix=[
+                    "--convergence-models=openai/gpt-4o,anthropic/claude-sonnet-4-5",
+                    "or in pyproject.toml, [tool.pytest.ini_options]: convergence_models = […]",
+                    "or --convergence-responses=FILE for outputs you already have",
+                ],
+            )
+        names = tuple(self._name(spec) for spec in named)
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise SettingsError(
+                f"{where}: {sorted(twice)[0]!r} is in the panel twice",
+                fix=["name each model once"],
+            )
+        return names
+
+    def _name(self, spec: str) -> str:
+        return spec if self.recorded is not None else self.model(spec).name
+
+    def model(self, spec: str) -> Model:
+        """The model that a spec names; resolved once."""
+        if spec not in self._models:
+            model = self._resolve(spec)
+            self._models[spec] = self._models[model.name] = model
+        return self._models[spec]
+
+    def _resolve(self, spec: str) -> Model:
+        if spec.startswith("sim/"):
+            from pytest_convergence.models.simulated import SimulatedPanel, simulated_model
+
+            paths = [self.settings.rootpath / path for path in self.settings["simulation"]]
+            return simulated_model(spec, panel=SimulatedPanel.read(paths) if paths else None)
+        from pytest_convergence.models.specs import resolve
+
+        return resolve(spec, environ=os.environ, custom=self._registered("models"))
+
+    def _registered(self, kind: str) -> dict[str, Any]:
+        """What users registered by ``pytest_convergence_<kind>``."""
+        hook = getattr(self.config.hook, f"pytest_convergence_{kind}")
+        registered: dict[str, Any] = {}
+        for given in reversed(hook(config=self.config)):
+            registered.update(given)
+        return registered
+
+    def labeller(self, declared: str | Any | None) -> Labeller | None:
+        """The labeller that a test declared, by name or as it is."""
+        if declared is None or callable(declared):
+            return declared
+        registered: dict[str, Labeller] = self._registered("labellers")
+        if declared in registered:
+            return registered[declared]
+        from pytest_convergence.represent.labels import labeller
+
+        return labeller(declared)
+
+    def unit(self, case: Case, name: str) -> Unit:
+        """One case put to one model, as it is planned, recorded and found again."""
+        from pytest_convergence.sampling.plan import Unit, cassette_path
+
+        model = self.model(name)
+        return Unit(
+            cassette=cassette_path(case.test_file, case.test_name, model.name),
+            test=case.nodeid,
+            model=model,
+            prompt_id=case.prompt_id,
+            request=self.request(case, model),
+            samples=case.declaration.samples,
+        )
+
+    def request(self, case: Case, model: Model) -> WireRequest:
+        """What is sent for a case: its prompt in the template, with its decoding parameters."""
+        prompt = case.prompt
+        if case.declaration.template is not None and isinstance(prompt, str):
+            prompt = fill(case.declaration.template, case, prompt=prompt)
+        decoding = resolve_decoding(case)
+        if model.decoding is not None:
+            decoding = model.decoding.merged(decoding)
+        return model.adapter.request(
+            model=model.model, base_url=model.base_url, prompt=prompt, decoding=decoding
+        )
+
+    def units(self, cases: Sequence[Case]) -> list[Unit]:
+        """The plan for these cases, in their order; empty where responses come from a file."""
+        if self.recorded is not None:
+            return []
+        return [
+            self.unit(case, name)
+            for case in cases
+            for name in self._names(case.declaration, case, case.nodeid)
+        ]
+
+    def sampled(self, case: Case, names: Sequence[str] | None = None) -> SampledCase:
+        """The responses of the panel to one case, replayed, waited for or sampled; kept."""
+        chosen = tuple(names or self._names(case.declaration, case, case.nodeid))
+        key = (case.id, chosen)
+        if key not in self._sampled:
+            self._sampled[key] = self._sample(case, chosen)
+        return self._sampled[key]
+
+    def _sample(self, case: Case, names: Sequence[str]) -> SampledCase:
+        from pytest_convergence.models.messages import prompt_text
+        from pytest_convergence.represent.representation import SampledCase
+
+        if self.recorded is not None:
+            responses = self._from_file(case, names)
+            stores = {name: self._file_store(name) for name in names}
+        else:
+            units = {name: self.unit(case, name) for name in names}
+            responses = {name: self.sampler.responses(unit) for name, unit in units.items()}
+            stores = {name: self.cassettes / unit.cassette for name, unit in units.items()}
+        return SampledCase(
+            id=case.id,
+            nodeid=case.nodeid,
+            prompt_id=case.prompt_id,
+            prompt=prompt_text(case.prompt),
+            family=case.family,
+            data=case.parameters,
+            responses=responses,
+            stores=stores,
+        )
+
+    def _from_file(self, case: Case, names: Sequence[str]) -> dict[str, tuple[Response, ...]]:
+        from pytest_convergence.models.messages import prompt_text
+        from pytest_convergence.models.response import Missing, Response
+
+        assert self.recorded is not None
+        found = self.recorded.match(case.prompt_id, prompt_text(case.prompt))
+        absent = (Response("", "unknown", Missing("error", "no row in the responses file")),)
+        return {name: tuple(found.get(name, ())) or absent for name in names}
+
+    def _file_store(self, name: str) -> Path:
+        path = self.settings.path("responses")
+        assert path is not None
+        return self.cassettes / "responses" / path.stem / f"{quote(name, safe='')}.json"
+
+    def sampled_now(
+        self,
+        test: EvalTest,
+        prompt_id: str | None,
+        prompt: Prompt,
+        names: Sequence[str],
+        samples: int | None,
+        decoding: Mapping[str, Any],
+    ) -> SampledCase:
+        """The responses to a prompt that a test made up as it ran."""
+        from dataclasses import replace
+
+        declaration = test.declaration
+        declaration = replace(
+            declaration,
+            samples=samples or declaration.samples,
+            decoding={**declaration.decoding, **decoding},
+        )
+        name = prompt_id or "made-up-" + hashlib.sha256(repr(prompt).encode()).hexdigest()[:12]
+        case = Case(
+            id=f"{test.nodeid}#{name}",
+            nodeid=test.nodeid,
+            test_file=test.test_file,
+            test_name=test.test_name,
+            prompt_id=name,
+            prompt=prompt,
+            family=name,
+            data=test.data,
+            arms={},
+            declaration=declaration,
+        )
+        return self._sample(case, names)
+
+    def vectors(self, wanted: Mapping[Path, Sequence[str]]) -> Mapping[Path, NDArray[np.float32]]:
+        """Unit vectors of texts by the cassette they lie beside; recorded where it may be."""
+        from pytest_convergence.represent.embedding import vectors_for
+
+        return vectors_for(
+            wanted,
+            str(self.settings["embedder"]),
+            record=self.recording,
+            lock_dir=self.settings.state / "locks",
+            custom=self._registered("embedders"),
+        )
+
+    def text_store(self, test_file: str, test_name: str) -> Path:
+        """Where the vectors of texts lie that came from no model of the panel."""
+        folder = PurePosixPath(test_file).with_suffix("") / test_name
+        return self.cassettes / folder / "texts.json"
+
+    def judge_group_item(self, item: GroupItem) -> None:
+        """Judge one group and keep the result with its item.
+
+        Raises
+        ------
+        ConvergenceFailure
+            Where the group's threshold does not hold.
+        """
+        from pytest_convergence.assertions import conclude
+        from pytest_convergence.judging import judge_group
+
+        group = item.group
+        names = self._names(group.declaration, group.cases[0], group.id)
+        if len(names) < 2:
+            # A panel of one has nothing to agree with; its tests check rates.
+            return
+        cases = [self.sampled(case, names) for case in group.cases]
+        result = judge_group(self._question(group, names), cases, names, self.vectors)
+        item.stash[results_key] = [result]
+        conclude(result, None)
+
+    def _question(self, group: Group, names: Sequence[str]) -> Question:
+        from pytest_convergence.judging import Question
+
+        declaration = group.declaration
+        simulated = () if self.recorded else tuple(n for n in names if n.startswith("sim/"))
+        return Question(
+            id=group.id,
+            nodeid=group.id,
+            metric=declaration.metric,
+            labeller=self.labeller(declaration.label),
+            threshold=declaration.threshold,
+            direction=declaration.direction,
+            confidence=declaration.confidence,
+            max_missing=declaration.max_missing,
+            capability=group.capability,
+            arm=group.arm,
+            simulated=simulated,
+        )
+
+    def start(self, cases: Sequence[Case]) -> None:
+        """Begin sampling ahead of the tests, where this run records."""
+        if self.recording and self.recorded is None and cases:
+            self.sampler.start(self.units(cases))
+
+    def close(self) -> Any:
+        """End sampling; the report of what was sampled, or None where nothing was."""
+        return None if self._sampler is None else self._sampler.close()

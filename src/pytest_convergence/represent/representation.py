@@ -1,0 +1,226 @@
+"""From the responses of a panel to blocks of features, whatever the kernel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_convergence.errors import RepresentationError
+from pytest_convergence.models.response import Missing, Response
+from pytest_convergence.represent.features import Label, Labeller
+
+Block: TypeAlias = NDArray[np.floating[Any]]
+Vectors: TypeAlias = Callable[[Mapping[Path, Sequence[str]]], Mapping[Path, NDArray[np.float32]]]
+
+TEXT_METRICS = ("embedding", "exact", "normalized", "char-ngrams", "word-ngrams")
+METRICS = (*TEXT_METRICS, "label", "hybrid")
+
+# Above this many labels the ones seen once are left out of the one-hot columns: they match nothing.
+_DENSE_LABELS = 512
+
+
+@dataclass(frozen=True)
+class SampledCase:
+    """The responses of a panel to one prompt, and where their vectors are kept, by model."""
+
+    id: str
+    nodeid: str
+    prompt_id: str
+    prompt: str
+    family: str
+    data: Mapping[str, Any]
+    responses: Mapping[str, Sequence[Response]]
+    stores: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Represented:
+    """Features of M models on P prompts.
+
+    ``blocks[m][p]`` has shape (usable responses, d). ``missing[m][p]`` has for each response None
+    or why it is not in the block. ``labels[m][p]`` is empty where no labeller was asked.
+    ``identical`` says whether all usable responses of every prompt are represented alike.
+    """
+
+    blocks: Sequence[Sequence[Block]]
+    missing: Sequence[Sequence[Sequence[Missing | None]]]
+    labels: Sequence[Sequence[Sequence[Label]]]
+    identical: bool
+
+
+def represent(
+    cases: Sequence[SampledCase],
+    models: Sequence[str],
+    *,
+    metric: str | Callable[..., Any],
+    labeller: Labeller | None,
+    vectors: Vectors,
+) -> Represented:
+    """Every response of every case as features of the metric.
+
+    Parameters
+    ----------
+    metric
+        One of ``METRICS`` or a callable from texts to features, shape (n, d).
+    labeller
+        Asked for labels where given, whatever the metric; required by ``"label"``.
+    vectors
+        Texts by store to unit vectors, asked once for all cases.
+
+    Raises
+    ------
+    RepresentationError
+        For an unknown metric, a metric without what it needs, or features of the wrong shape.
+    """
+    labels = [
+        [_labels(case, case.responses[model], labeller) for case in cases] for model in models
+    ]
+    if metric == "label":
+        if labeller is None:
+            raise RepresentationError(
+                'metric="label" needs a labeller', fix=["give the marker label=…"]
+            )
+        missing = [[[label.missing for label in cell] for cell in row] for row in labels]
+        values = [
+            [[label.value for label in cell if label.missing is None] for cell in row]
+            for row in labels
+        ]
+        return _one_hot(values, missing, labels)
+    missing = [
+        [[response.missing for response in case.responses[model]] for case in cases]
+        for model in models
+    ]
+    texts = [
+        [[r.text for r in case.responses[model] if r.missing is None] for case in cases]
+        for model in models
+    ]
+    if metric in ("exact", "normalized"):
+        return _one_hot(_match_keys(texts, str(metric)), missing, labels)
+    if metric == "embedding":
+        blocks = _embedded(cases, models, texts, vectors)
+    else:
+        blocks = _text_features(texts, _feature_function(metric))
+    return Represented(blocks, missing, labels, _all_identical(texts))
+
+
+def _labels(
+    case: SampledCase, responses: Sequence[Response], labeller: Labeller | None
+) -> list[Label]:
+    if labeller is None:
+        return []
+    return [as_label(labeller(response, case.data)) for response in responses]
+
+
+def as_label(answer: Label | str | None) -> Label:
+    """What a labeller returned, as a label; None is missing, because unlabelled."""
+    if isinstance(answer, Label):
+        if answer.value is None and answer.missing is None:
+            return Label(None, Missing("unlabelled", answer.why or "the labeller found no label"))
+        return answer
+    if answer is None:
+        return Label(None, Missing("unlabelled", "the labeller found no label"))
+    return Label(str(answer))
+
+
+def _one_hot(
+    values: Sequence[Sequence[Sequence[Any]]],
+    missing: Sequence[Sequence[Sequence[Missing | None]]],
+    labels: Sequence[Sequence[Sequence[Label]]],
+) -> Represented:
+    counts = Counter(value for row in values for cell in row for value in cell)
+    kept = sorted(counts, key=str)
+    if len(kept) > _DENSE_LABELS:
+        kept = [value for value in kept if counts[value] > 1]
+    column = {value: index for index, value in enumerate(kept)}
+    width = max(len(column), 1)
+    blocks = [
+        [_indicator([column.get(value) for value in cell], width) for cell in row] for row in values
+    ]
+    return Represented(blocks, missing, labels, _all_identical(values))
+
+
+def _indicator(columns: Sequence[int | None], width: int) -> Block:
+    block = np.zeros((len(columns), width), dtype=np.float32)
+    for position, index in enumerate(columns):
+        if index is not None:
+            block[position, index] = 1.0
+    return block
+
+
+def _all_identical(values: Sequence[Sequence[Sequence[Any]]]) -> bool:
+    """Whether within each prompt all models' values are one and the same."""
+    return all(
+        len({value for cell in column for value in cell}) <= 1
+        for column in zip(*values, strict=True)
+    )
+
+
+def _match_keys(texts: Sequence[Sequence[Sequence[str]]], metric: str) -> list[list[list[str]]]:
+    from pytest_convergence.represent.ngrams import normalize_text
+
+    key = normalize_text if metric == "normalized" else str
+    return [[[key(text) for text in cell] for cell in row] for row in texts]
+
+
+def _feature_function(metric: str | Callable[..., Any]) -> Callable[[Sequence[str]], Block]:
+    if callable(metric):
+        return metric
+    if metric in ("char-ngrams", "word-ngrams"):
+        from pytest_convergence.represent import ngrams
+
+        return ngrams.character_ngrams if metric == "char-ngrams" else ngrams.word_ngrams
+    raise RepresentationError(
+        f"unknown metric {metric!r}",
+        details=[f"known: {', '.join(METRICS)}"],
+        fix=["name one of them, or give a callable from texts to features of shape (n, d)"],
+    )
+
+
+def _text_features(
+    texts: Sequence[Sequence[Sequence[str]]], function: Callable[[Sequence[str]], Block]
+) -> list[list[Block]]:
+    unique = sorted({text for row in texts for cell in row for text in cell})
+    if not unique:
+        return [[np.zeros((0, 1)) for _ in row] for row in texts]
+    features = np.asarray(function(unique))
+    if features.ndim != 2 or len(features) != len(unique) or not np.isfinite(features).all():
+        raise RepresentationError(
+            f"the metric's features have shape {features.shape} for {len(unique)} texts",
+            details=["or hold a value that is not finite"],
+            fix=["return one row of finite numbers for each text"],
+        )
+    position = {text: index for index, text in enumerate(unique)}
+    return [[features[[position[text] for text in cell]] for cell in row] for row in texts]
+
+
+def _embedded(
+    cases: Sequence[SampledCase],
+    models: Sequence[str],
+    texts: Sequence[Sequence[Sequence[str]]],
+    vectors: Vectors,
+) -> list[list[Block]]:
+    wanted: dict[Path, list[str]] = {}
+    for row, model in zip(texts, models, strict=True):
+        for cell, case in zip(row, cases, strict=True):
+            wanted.setdefault(case.stores[model], []).extend(cell)
+    found = vectors({store: asked for store, asked in wanted.items() if asked})
+    width = next((block.shape[1] for block in found.values()), 1)
+    taken = dict.fromkeys(found, 0)
+    blocks: list[list[Block]] = []
+    for row, model in zip(texts, models, strict=True):
+        blocks.append([])
+        for cell, case in zip(row, cases, strict=True):
+            if not cell:
+                blocks[-1].append(np.zeros((0, width), dtype=np.float32))
+                continue
+            store = case.stores[model]
+            start = taken[store]
+            taken[store] = start + len(cell)
+            blocks[-1].append(found[store][start : start + len(cell)])
+    return blocks

@@ -1,0 +1,123 @@
+"""What an assertion returns and raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from pytest_convergence.declaration import Direction
+    from pytest_convergence.metrics.estimates import GroupEstimate, Interval, PromptEstimate
+    from pytest_convergence.models.response import Response
+    from pytest_convergence.represent.features import Label
+
+Verdict: TypeAlias = Literal["converged", "diverged", "inconclusive", "undefined", "incomplete"]
+Quantity: TypeAlias = Literal["similarity", "score", "rate", "difference"]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingResponse:
+    """One response that could not be used, and why."""
+
+    model: str
+    prompt_id: str
+    sample: int
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CaseResponses:
+    """The responses of a panel to one prompt, with what each representation made of them.
+
+    ``usable[model][i]`` says whether sample i entered the numbers; ``labels`` is empty where no
+    labeller was asked.
+    """
+
+    id: str
+    nodeid: str
+    prompt_id: str
+    prompt: str
+    family: str
+    responses: Mapping[str, Sequence[Response]]
+    usable: Mapping[str, Sequence[bool]]
+    labels: Mapping[str, Sequence[Label]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ConvergenceResult:
+    """What was found, for one prompt (a similarity) or for a group (a score).
+
+    Attributes
+    ----------
+    quantity
+        ``"similarity"`` for one prompt, ``"score"`` for a group: what ``threshold`` is compared
+        with.
+    value
+        The number compared, in [-1, 1] for similarities; None where it is undefined.
+    verdict
+        converged, diverged, inconclusive, undefined or incomplete; None where nothing was
+        asserted (a group without a threshold).
+    settled
+        False where the estimate decided although the interval straddles the threshold.
+    passed
+        Whether the asserted direction holds.
+    estimate
+        The whole estimate with its matrices, or None where too little was usable.
+    accuracy
+        Share of right answers by model where the cases know the answer. Agreement is not
+        correctness.
+    copies
+        Models whose samples are all identical on every prompt: n copies are not n samples.
+    """
+
+    id: str
+    nodeid: str
+    quantity: Quantity
+    value: float | None
+    interval: Interval | None
+    threshold: float | None
+    direction: Direction
+    verdict: Verdict | None
+    settled: bool
+    passed: bool
+    reason: str
+    metric: str
+    confidence: float | None
+    models: tuple[str, ...]
+    samples: int
+    estimate: PromptEstimate | GroupEstimate | None
+    missing: tuple[MissingResponse, ...]
+    cases: tuple[CaseResponses, ...]
+    capability: str = ""
+    arm: str = ""
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
+    simulated: tuple[str, ...] = ()
+
+    @property
+    def similarity(self) -> float | None:
+        """Mean similarity between different models."""
+        return None if self.estimate is None else self.estimate.similarity
+
+    @property
+    def within(self) -> float | None:
+        """Mean similarity of each model with itself, or None where each has one sample."""
+        return None if self.estimate is None else self.estimate.within
+
+    @property
+    def score(self) -> float | None:
+        """The group's score, or None for one prompt or where it is undefined."""
+        return self.value if self.quantity == "score" else None
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+class ConvergenceFailure(AssertionError):
+    """An assertion about convergence did not hold; ``result`` has the numbers."""
+
+    def __init__(self, message: str, result: ConvergenceResult) -> None:
+        super().__init__(message)
+        self.result = result

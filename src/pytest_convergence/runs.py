@@ -1,0 +1,281 @@
+"""The run file: every number of a run, per case and group, with texts and labels.
+
+``--convergence-json`` writes it and ``.convergence/runs`` keeps it. The schema is described in
+``docs/run-file.md``; ``VERSION`` rises when a reader would have to change.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_convergence.errors import ConvergenceError
+
+if TYPE_CHECKING:
+    from pytest_convergence.metrics.estimates import GroupEstimate, Interval
+    from pytest_convergence.models.response import Response
+    from pytest_convergence.record import RunRecord
+    from pytest_convergence.represent.features import Label
+    from pytest_convergence.results import CaseResponses, ConvergenceResult
+    from pytest_convergence.settings import Settings
+
+SCHEMA = "pytest-convergence/run"
+VERSION = 1
+
+
+def number(value: Any) -> float | None:
+    """A JSON number; None for nan, infinities and None."""
+    if value is None:
+        return None
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def _numbers(array: Any) -> Any:
+    """Nested lists of JSON numbers from an array."""
+    if getattr(array, "ndim", 0) > 1:
+        return [_numbers(row) for row in array]
+    return [number(value) for value in array]
+
+
+def _interval(interval: Interval | None) -> dict[str, Any] | None:
+    if interval is None:
+        return None
+    return {
+        "low": number(interval.low),
+        "high": number(interval.high),
+        "level": interval.level,
+        "method": interval.method,
+    }
+
+
+def result_entry(result: ConvergenceResult) -> dict[str, Any]:
+    """One result in JSON types: what every case and group entry shares."""
+    estimate = result.estimate
+    entry: dict[str, Any] = {
+        "id": result.id,
+        "nodeid": result.nodeid,
+        "quantity": result.quantity,
+        "value": number(result.value),
+        "interval": _interval(result.interval),
+        "threshold": result.threshold,
+        "direction": result.direction,
+        "verdict": result.verdict,
+        "settled": result.settled,
+        "passed": result.passed,
+        "reason": result.reason,
+        "metric": result.metric,
+        "confidence": result.confidence,
+        "capability": result.capability,
+        "arm": result.arm,
+        "models": list(result.models),
+        "simulated": list(result.simulated),
+        "samples": result.samples,
+        "similarity": number(result.similarity),
+        "within": number(result.within),
+        "missing": [asdict(missing) for missing in result.missing],
+        "accuracy": {model: number(share) for model, share in result.accuracy.items()},
+        "copies": list(result.copies),
+    }
+    if estimate is not None and result.quantity == "similarity":
+        entry["present"] = list(estimate.models)
+        entry["pairs"] = {"similarity": _numbers(estimate.pairs)}
+    elif estimate is not None:
+        entry.update(_group_numbers(estimate))  # type: ignore[arg-type]
+    return entry
+
+
+def _group_numbers(estimate: GroupEstimate) -> dict[str, Any]:
+    pairs = estimate.pairs
+    return {
+        "present": list(estimate.models),
+        "prompts": list(estimate.prompts),
+        "families": estimate.families,
+        "score": number(estimate.score),
+        "undefined": estimate.undefined,
+        "similarity_interval": _interval(estimate.similarity_interval),
+        "floor": number(estimate.floor),
+        "same_model_floor": number(estimate.same_model_floor),
+        "ceiling": number(estimate.ceiling),
+        "standard_error": number(estimate.standard_error),
+        "own": _numbers(estimate.own),
+        "to_others": _numbers(estimate.to_others),
+        "by_prompt": _numbers(estimate.by_prompt),
+        "leverage": _numbers(estimate.leverage),
+        "permutation_mean": number(estimate.permutation_mean),
+        "permutation_p": number(estimate.permutation_p),
+        "mmd2": number(estimate.mmd2),
+        "mmd_p": number(estimate.mmd_p),
+        "duplicates": estimate.duplicates,
+        "identical": estimate.identical,
+        "pairs": {
+            name: _numbers(getattr(pairs, name))
+            for name in ("similarity", "floor", "ceiling", "score", "low", "high", "mmd2")
+        },
+    }
+
+
+def case_entry(case: CaseResponses) -> dict[str, Any]:
+    """The responses of one case, with labels, in JSON types."""
+    return {
+        "id": case.id,
+        "nodeid": case.nodeid,
+        "prompt_id": case.prompt_id,
+        "prompt": case.prompt,
+        "family": case.family,
+        "responses": {
+            model: [
+                _response(response, labels[position] if labels else None)
+                for position, response in enumerate(responses)
+            ]
+            for model, responses in case.responses.items()
+            for labels in (case.labels.get(model),)
+        },
+    }
+
+
+def _response(response: Response, label: Label | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"text": response.text, "finish": response.finish}
+    if response.missing is not None:
+        entry["missing"] = asdict(response.missing)
+    if label is not None:
+        entry["label"] = label.value
+        if label.correct is not None:
+            entry["correct"] = label.correct
+        if label.why:
+            entry["why"] = label.why
+    usage = {name: value for name, value in asdict(response.usage).items() if value is not None}
+    if usage:
+        entry["usage"] = usage
+    for name in ("served_model", "system_fingerprint", "provider", "date"):
+        if getattr(response, name) is not None:
+            entry[name] = getattr(response, name)
+    return entry
+
+
+def merge_entries(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Cases and groups from what each test reported, each once, sorted by id.
+
+    A case's own result and its group's copy of its responses become one entry, whatever the order
+    in which they arrive.
+    """
+    cases: dict[str, dict[str, Any]] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        for case in entry["cases"]:
+            cases.setdefault(case["id"], {}).update(case)
+        result = entry["result"]
+        if entry["kind"] == "group":
+            groups[result["id"]] = {**result, "cases": [case["id"] for case in entry["cases"]]}
+        else:
+            cases.setdefault(result["id"], {}).update(result)
+    return {
+        "cases": [cases[name] for name in sorted(cases)],
+        "groups": [groups[name] for name in sorted(groups)],
+    }
+
+
+def build_run(record: RunRecord, settings: Settings, *, command: Iterable[str]) -> dict[str, Any]:
+    """The merged run: the same whatever the number of workers and the order of tests."""
+    merged = merge_entries(record.entries)
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "settings": {
+            name: settings[name]
+            for name in ("record", "samples", "embedder", "confidence", "decoding", "responses")
+        },
+        "models": _models(merged["cases"], merged["groups"]),
+        **merged,
+        "problems": list(record.problems),
+        "extra": {},
+    }
+
+
+def _models(
+    cases: Iterable[Mapping[str, Any]], groups: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Who was asked, under which name each served, and what it used and lacked."""
+    simulated = {name for entry in (*cases, *groups) for name in entry.get("simulated", ())}
+    models: dict[str, dict[str, Any]] = {}
+    for case in cases:
+        for name, responses in case.get("responses", {}).items():
+            model = models.setdefault(
+                name,
+                {
+                    "name": name,
+                    "simulated": name in simulated,
+                    "responses": 0,
+                    "missing": {},
+                    "served": {},
+                    "usage": {},
+                },
+            )
+            for response in responses:
+                _count(model, response)
+    return list(models.values())
+
+
+def _count(model: dict[str, Any], response: Mapping[str, Any]) -> None:
+    model["responses"] += 1
+    if "missing" in response:
+        kind = response["missing"]["kind"]
+        model["missing"][kind] = model["missing"].get(kind, 0) + 1
+    if "served_model" in response:
+        served = response["served_model"]
+        model["served"][served] = model["served"].get(served, 0) + 1
+    for name, value in response.get("usage", {}).items():
+        model["usage"][name] = model["usage"].get(name, 0) + value
+
+
+def write_run(run: Mapping[str, Any], path: Path) -> None:
+    """Write a run file, atomically; lone surrogates survive as escapes.
+
+    Raises
+    ------
+    ConvergenceError
+        Where the file cannot be written.
+    """
+    from pytest_convergence.files import write_atomically
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(run, ensure_ascii=True).encode())
+    except OSError as error:
+        raise ConvergenceError(
+            f"the run file {path} cannot be written: {error.strerror}",
+            fix=["give --convergence-json a path in a folder you may write to"],
+        ) from None
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """Read a run file.
+
+    Raises
+    ------
+    ConvergenceError
+        Where it is not there, not a run file, or of another version.
+    """
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConvergenceError(f"{path}: {error.strerror}", fix=["name a run file"]) from None
+    except ValueError as error:
+        raise ConvergenceError(
+            f"{path} is not JSON: {error}", fix=["write it anew with --convergence-json"]
+        ) from None
+    if not isinstance(run, dict) or run.get("schema") != SCHEMA:
+        raise ConvergenceError(f"{path} is not a run file", fix=["name one written by this tool"])
+    if run.get("version") != VERSION:
+        raise ConvergenceError(
+            f"{path} has schema version {run.get('version')}, this release reads {VERSION}",
+            fix=["write it anew with --convergence-json"],
+        )
+    return dict(run)

@@ -1,0 +1,240 @@
+"""The plugin's side of a run: from collected items to a concluded record."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_convergence.detect import is_eval, is_group, results_key
+from pytest_convergence.errors import ConvergenceError, SettingsError
+from pytest_convergence.record import ATTRIBUTE, RunRecord, as_attribute
+from pytest_convergence.settings import Settings, read_settings
+from pytest_convergence.xdist import ReportCount, is_controller, this_worker
+
+if TYPE_CHECKING:
+    from pytest_convergence.declaration import Case
+    from pytest_convergence.evaluation import Evaluation
+    from pytest_convergence.panel import Convergence, EvalTest, Panel
+
+session_key = pytest.StashKey["ConvergenceSession"]()
+test_key = pytest.StashKey["EvalTest"]()
+
+
+def start_session(config: pytest.Config) -> None:
+    """Make the session of this process and register what listens to reports.
+
+    Raises
+    ------
+    pytest.UsageError
+        For a setting that cannot be used.
+    """
+    config.addinivalue_line(
+        "markers",
+        "convergence(capability, metric, label, samples, threshold, direction, confidence, "
+        "family, max_missing, models, prompts, template, temperature, …): "
+        "an eval: what its responses are judged by",
+    )
+    try:
+        settings = read_settings(config)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+    session = ConvergenceSession(config, settings)
+    config.stash[session_key] = session
+    if session.worker.alone:
+        config.pluginmanager.register(ReportReader(session.record), "convergence-reports")
+    if session.count is not None:
+        config.pluginmanager.register(session.count, "convergence-count")
+
+
+def end_session(config: pytest.Config) -> None:
+    """Called last, also where another plugin's configuration failed before ours began."""
+    session = config.stash.get(session_key, None)
+    if session is not None:
+        session.close()
+
+
+def session_of(config: pytest.Config) -> ConvergenceSession:
+    """The session of this process."""
+    return config.stash[session_key]
+
+
+class ReportReader:
+    """Takes the results off the reports, on the process that reports."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self._record = record
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called for each phase of each test, here or relayed from a worker."""
+        self._record.add(report)
+
+
+class ConvergenceSession:
+    """What hooks forward to. A run without evals never gets past its first attributes."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.worker = this_worker(config)
+        self.count = ReportCount() if is_controller(config) else None
+        self.record = RunRecord()
+        self.selected: list[pytest.Item] = []
+        self._evaluation: Evaluation | None = None
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The engine of the run, made on first use."""
+        if self._evaluation is None:
+            from pytest_convergence.evaluation import Evaluation
+
+            self._evaluation = Evaluation(
+                self.config,
+                self.settings,
+                worker=self.worker.index,
+                workers=self.worker.count,
+            )
+        return self._evaluation
+
+    def parametrize(self, metafunc: pytest.Metafunc) -> None:
+        """Give an eval that requests ``prompt`` and has none the prompts of the responses file."""
+        if self.settings["responses"] is None or "prompt" not in metafunc.fixturenames:
+            return
+        from pytest_convergence.collect import as_collect_error
+        from pytest_convergence.fromfile import parametrize_from_file
+
+        try:
+            parametrize_from_file(metafunc, self.evaluation)
+        except ConvergenceError as error:
+            raise as_collect_error(error) from None
+
+    def with_groups(self, collected: Any) -> Any:
+        """The collected functions, with the group items of those that are evals."""
+        functions = collected if isinstance(collected, list) else [collected]
+        if not any(isinstance(item, pytest.Function) and is_eval(item) for item in functions):
+            return collected
+        from pytest_convergence.collect import as_collect_error, attach_cases
+        from pytest_convergence.groups import group_items
+
+        try:
+            groups = attach_cases(functions, self.settings)
+        except ConvergenceError as error:
+            raise as_collect_error(error) from None
+        return [*functions, *group_items(functions, groups)] if groups else collected
+
+    def plan(self, items: Sequence[pytest.Item]) -> None:
+        """Called when collection is done: the cases of all selected tests, in test order."""
+        self.selected = [item for item in items if is_eval(item)]
+        if not self.selected or self.config.option.collectonly:
+            return
+        from pytest_convergence.collect import cases_key
+        from pytest_convergence.groups import GroupItem
+
+        cases: dict[str, Case] = {}
+        for item in self.selected:
+            own = item.group.cases if isinstance(item, GroupItem) else item.stash.get(cases_key, ())
+            cases.update((case.id, case) for case in own)
+        try:
+            self.evaluation.start(list(cases.values()))
+        except ConvergenceError as error:
+            # In a worker a usage error would end in an internal one; there each test tells it.
+            if self.worker.alone:
+                raise pytest.UsageError(str(error)) from None
+
+    def header(self) -> list[str]:
+        """One line that says what is about to happen; none without evals."""
+        if not self.selected:
+            return []
+        from pytest_convergence.report.terminal import header_line
+
+        return [header_line(self.settings, len(self.selected))]
+
+    def test_of(self, item: pytest.Item) -> EvalTest:
+        """The running test, made on first use."""
+        if test_key not in item.stash:
+            from pytest_convergence.collect import cases_key, marks_of
+            from pytest_convergence.declaration import declare
+            from pytest_convergence.panel import EvalTest
+
+            names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+            callspec = getattr(item, "callspec", None)
+            item.stash[test_key] = EvalTest(
+                evaluation=self.evaluation,
+                nodeid=item.nodeid,
+                test_file=item.nodeid.split("::", 1)[0],
+                test_name=".".join([*names, getattr(item, "originalname", item.name)]),
+                declaration=declare(marks_of(item), self.settings, where=item.nodeid),
+                cases=item.stash.get(cases_key, ()),
+                data=dict(callspec.params) if callspec else {},
+                results=item.stash.setdefault(results_key, []),
+            )
+        return item.stash[test_key]
+
+    def panel(self, item: pytest.Item) -> Panel:
+        """The ``models`` fixture of a test."""
+        from pytest_convergence.panel import Panel
+
+        return Panel(self.test_of(item))
+
+    def facade(self, item: pytest.Item) -> Convergence:
+        """The ``convergence`` fixture of a test."""
+        from pytest_convergence.panel import Convergence, Panel
+
+        test = self.test_of(item)
+        return Convergence(Panel(test), test.declaration, test.results)
+
+    def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Put a test's results on the report of its call (or of the phase that ended it)."""
+        if report.when == "teardown" or (report.when == "setup" and report.passed):
+            return
+        entries = self._entries(item)
+        if entries or is_eval(item):
+            setattr(report, ATTRIBUTE, as_attribute(entries, crossing=not self.worker.alone))
+
+    def _entries(self, item: pytest.Item) -> list[Mapping[str, Any]]:
+        results = item.stash.get(results_key, [])
+        if not results:
+            return []
+        kind = "group" if is_group(item) else "case"
+        from pytest_convergence.runs import case_entry, result_entry
+
+        return [
+            {
+                "kind": kind,
+                "result": result_entry(result),
+                "cases": [case_entry(case) for case in result.cases],
+            }
+            for result in results
+        ]
+
+    def conclude(self, session: pytest.Session) -> None:
+        """Called when all tests have run: count what must not pass for a success."""
+        if not self.worker.alone or self.config.option.collectonly:
+            return
+        stopped = bool(session.shouldstop or session.shouldfail)
+        failed = bool(session.testsfailed) or stopped
+        unreported = self.count.unreported() if self.count and not stopped else []
+        session.testsfailed += len(self.record.conclude(unreported=unreported, failed=failed))
+
+    def summarise(self, terminal: Any) -> None:
+        """The terminal summary and the files of the run, where evals ran."""
+        if not self.worker.alone or not (self.record.entries or self.record.problems):
+            return
+        from pytest_convergence.report.terminal import write_summary
+        from pytest_convergence.runs import build_run, write_run
+
+        run = build_run(self.record, self.settings, command=sys.argv[1:])
+        self.config.hook.pytest_convergence_run(config=self.config, run=run)
+        write_summary(terminal, run, verbose=self.config.option.verbose)
+        path = self.settings.path("json")
+        if path is not None:
+            write_run(run, path)
+            terminal.write_line(f"run file: {path}")
+
+    def close(self) -> None:
+        """Stop sampling; called last."""
+        if self._evaluation is not None:
+            self._evaluation.close()

@@ -1,0 +1,59 @@
+"""Everything that knows about workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+
+class Worker:
+    """This process among the workers of a run; a run without workers is its only one."""
+
+    def __init__(self, index: int = 0, count: int = 1, name: str = "main") -> None:
+        self.index = index
+        self.count = count
+        self.name = name
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are no workers: this process collects, runs and reports."""
+        return self.name == "main"
+
+
+def this_worker(config: pytest.Config) -> Worker:
+    """Which worker this process is."""
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if given is None:
+        return Worker()
+    name = str(given["workerid"])
+    return Worker(int(name.removeprefix("gw")), int(given["workercount"]), name)
+
+
+def is_controller(config: pytest.Config) -> bool:
+    """Whether this process hands out tests to workers and runs none itself."""
+    return config.pluginmanager.hasplugin("dsession")
+
+
+class ReportCount:
+    """On the controller: every test that a worker collected must report.
+
+    A worker that dies takes its queue along, and a run can end green with tests that never ran.
+    """
+
+    def __init__(self) -> None:
+        self.collected: dict[str, None] = {}
+        self.reported: set[str] = set()
+
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Called by xdist when a worker has collected."""
+        self.collected.update(dict.fromkeys(ids))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called for each phase of each test that a worker ran."""
+        self.reported.add(report.nodeid)
+
+    def unreported(self) -> list[str]:
+        """Collected tests of which no phase was reported."""
+        return [nodeid for nodeid in self.collected if nodeid not in self.reported]

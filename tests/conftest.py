@@ -1,0 +1,66 @@
+"""An inner project with a panel of callables: small, offline, and with known answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+PANEL = """
+import pytest
+from pytest_convergence import callable_model
+
+ANSWERS = {answers!r}
+
+
+def answer(name):
+    def reply(messages, *, decoding, sample):
+        text = messages[-1]["content"]
+        choices = ANSWERS.get(text, {{}}).get(name, ["echo " + text])
+        return choices[sample % len(choices)]
+
+    return reply
+
+
+def pytest_convergence_models(config):
+    return {{
+        f"mine/{{name}}": callable_model(f"mine/{{name}}", answer(name), version="1")
+        for name in {names!r}
+    }}
+"""
+
+Project = Callable[..., pytest.Pytester]
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    """Lay out an inner project: ``project(test_source, answers={prompt: {model: [texts]}})``."""
+
+    def build(
+        source: str,
+        *,
+        answers: dict[str, dict[str, list[str]]] | None = None,
+        names: Sequence[str] = ("a", "b", "c"),
+        ini: str = "",
+        **files: str,
+    ) -> pytest.Pytester:
+        models = ",".join(f"mine/{name}" for name in names)
+        pytester.makeini(f"[pytest]\nconvergence_models = {models}\nconvergence_samples = 2\n{ini}")
+        pytester.makeconftest(PANEL.format(answers=answers or {}, names=list(names)))
+        pytester.makepyfile(test_evals=source, **files)
+        return pytester
+
+    return build
+
+
+def run(project: pytest.Pytester, *arguments: str, workers: int = 0) -> pytest.RunResult:
+    """Run the real plugin in a process of its own."""
+    return project.runpytest_subprocess(
+        "-p", "no:cacheprovider", "-n", str(workers), *arguments, timeout=120
+    )
+
+
+def numbers(run_file: dict[str, Any]) -> dict[str, Any]:
+    """The part of a run file that must not depend on how the run was made."""
+    return {name: run_file[name] for name in ("cases", "groups", "models")}
