@@ -76,6 +76,7 @@ def disk_error(error: OSError, *, doing: str, path: Path, kept: str) -> Sampling
 _DISK = {
     errno.ENOSPC: ("the disk is full", "free some space"),
     errno.EDQUOT: ("the disk quota is used up", "free some space"),
+    errno.EFBIG: ("the file would exceed the size limit", "raise the limit (ulimit -f)"),
     errno.EROFS: ("the file system is read-only", "use a folder that can be written"),
     errno.EACCES: ("permission is denied", "make the folder writable for this user"),
     errno.EPERM: ("the operation is not permitted", "make the folder writable for this user"),

@@ -96,6 +96,7 @@ class Recordings:
         try:
             for cassette in self.journalled():
                 self._merge(cassette)
+            self.rewrite = False  # what this run recorded is now what there is
         finally:
             self._open.close()
 

@@ -12,7 +12,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -183,7 +183,8 @@ def _write_whole(descriptor: int, data: bytes, size: int) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             view = view[written:]
     except OSError:
-        os.ftruncate(descriptor, size)
+        with suppress(OSError):
+            os.ftruncate(descriptor, size)
         raise
 
 
