@@ -1,0 +1,1 @@
+"""What computes embeddings: each module imports its library only when it is used."""
