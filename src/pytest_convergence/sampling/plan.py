@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
+from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.models.wire import Model, WireRequest
 
 
@@ -15,7 +16,8 @@ class Unit:
 
     ``cassette`` is the recording's path below the cassette folder, ``test`` the node id that
     errors name, ``prompt_id`` sorts the recording and names the case in it. Responses are found
-    by ``request`` and sample index alone, so that a renamed prompt id costs nothing.
+    by ``request`` and sample index alone, so that a renamed prompt id costs nothing. ``decoding``
+    is what the user asked for, to see whether the provider took it.
     """
 
     cassette: PurePosixPath
@@ -24,6 +26,7 @@ class Unit:
     prompt_id: str
     request: WireRequest
     samples: int
+    decoding: Decoding | None = None
 
 
 def cassette_path(test_file: str, test_name: str, model: str) -> PurePosixPath:

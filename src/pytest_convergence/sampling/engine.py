@@ -1,0 +1,394 @@
+"""What happens on the private loop: claim, look up, ask, and tell the tests.
+
+Only recording imports this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextvars import Context, copy_context
+from datetime import UTC, datetime
+from typing import Any
+
+from pytest_convergence.cassettes import FinalFailure
+from pytest_convergence.errors import ConvergenceError
+from pytest_convergence.recordings import Recordings
+from pytest_convergence.sampling.board import Board, rows_of_run
+from pytest_convergence.sampling.caller import Caller
+from pytest_convergence.sampling.claims import Claims
+from pytest_convergence.sampling.exchange import Clients
+from pytest_convergence.sampling.jobs import Jobs
+from pytest_convergence.sampling.lanes import Lanes
+from pytest_convergence.sampling.limits import Limiter
+from pytest_convergence.sampling.money import Ledger
+from pytest_convergence.sampling.plan import Unit
+from pytest_convergence.sampling.settings import SamplingSettings
+from pytest_convergence.sampling.tally import SamplingReport, Tally
+from pytest_convergence.sampling.work import UNPLANNED, Shelf, Work, Workload
+
+_TICK = 0.05
+_IDLE_SYNC = 1.0
+_GRACE = 1.0
+_WAITING_GRACE = 0.25
+_CLAIM_AGAIN = 0.1
+_YIELD_SECONDS = 1.0
+_SHOWN_WANTS = 64
+_DRAIN_SECONDS = 5.0
+
+
+class Engine:
+    """Samples units on one event loop; made there, and used there alone.
+
+    Parameters
+    ----------
+    recordings
+        Where answers are found and kept.
+    settings
+        How models are asked.
+    worker, workers
+        This process's index and how many there are: models are divided among them.
+
+    Attributes
+    ----------
+    position
+        The place in the plan of what the tests asked for last; any thread may set it.
+    """
+
+    def __init__(
+        self, recordings: Recordings, settings: SamplingSettings, worker: int, workers: int
+    ) -> None:
+        self._recordings = recordings
+        self._settings = settings
+        self._worker = worker
+        self._workers = workers
+        self._tally = Tally()
+        self.board = Board(settings.state / "sampling", settings.run)
+        self._claims = Claims(settings.state / "claims")
+        self._limiter = Limiter(self.board, settings)
+        self._ledger = Ledger(settings, self.board, self._tally)
+        self._lanes = Lanes(self._limiter)
+        self._clients = Clients()
+        caller = Caller(
+            settings,
+            clients=self._clients,
+            lanes=self._lanes,
+            limiter=self._limiter,
+            ledger=self._ledger,
+            tally=self._tally,
+        )
+        self._jobs = Jobs(recordings, caller, self._tally, self._job_over)
+        self._workload = Workload((), copy_context())
+        self._waited: dict[Work, None] = {}
+        self._positions: tuple[int, ...] = (0,)
+        self.position = 0
+        self._planned = 0
+        self._started = time.monotonic()
+        self._run_started = ""
+        self._synced = 0.0
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, plan: Sequence[Unit], context: Context) -> None:
+        """Take the plan and begin to work ahead of the tests.
+
+        Raises
+        ------
+        SettingsError
+            Where the budget cannot be held.
+        SamplingError
+            Where the state folder cannot be written.
+        """
+        self._workload = Workload(plan, context)
+        self._ledger.check(list({unit.model.name: unit.model for unit in plan}.values()))
+        self.board.join()
+        self._sync()
+        self._spawn(self._tend())
+        self._spawn(self._count_planned())
+
+    async def settle(self, units: Sequence[Unit], context: Context) -> str:
+        """Return when there is nothing left to wait for in any of these units.
+
+        Returns
+        -------
+        str
+            Empty, or why some samples are not asked for: the money is spent.
+        """
+        works = [self._workload.demand(unit, context) for unit in units]
+        waiters = []
+        for work in works:
+            if not work.done:
+                self._planned += work.unit.samples if work.index == UNPLANNED else 0
+                waiters.append(asyncio.get_running_loop().create_future())
+                work.waiters.append(waiters[-1])
+                self._waited[work] = None
+        self.position = min(
+            (work.index for work in works if work.waiters and work.index != UNPLANNED),
+            default=self.position,
+        )
+        self._wake.set()
+        for waiter in waiters:
+            await waiter
+        return next((work.cut for work in works if work.cut), "")
+
+    def reach(self, unit: Unit) -> None:
+        """A test has what it needs of a unit; any thread may say so."""
+        work = self._workload.find(unit)
+        if work is not None and work.index != UNPLANNED:
+            self.position = work.index
+
+    async def close(self) -> SamplingReport:
+        """Start no further call, wait for those under way, and let go of everything."""
+        self._lanes.close()
+        await self._jobs.drain(self._settings.timeout + _DRAIN_SECONDS)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._claims.release_all()
+        self._write_row()
+        self.board.leave()
+        await self._clients.close()
+        return SamplingReport(dict(self._tally.by_model), time.monotonic() - self._started)
+
+    # -- the clockwork ------------------------------------------------------------------------
+
+    async def _tend(self) -> None:
+        while True:
+            try:
+                self._tick()
+            except ConvergenceError as error:
+                self._jobs.fatal = self._jobs.fatal or error
+            self._refuse_hopeless()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(_TICK):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    def _tick(self) -> None:
+        busy = self._tally.in_flight or self._waited or self._lanes.waiting
+        idle = time.monotonic() - self._synced < _IDLE_SYNC
+        if self._limiter.sync_due() and (busy or not idle):
+            self._sync()
+        for work in list(self._waited):
+            self._look_elsewhere(work)
+            self._advance(work)
+        for model in self._workload.models:
+            self._refill(model)
+        self._take_claims()
+        self._lanes.pump()
+
+    def _sync(self) -> None:
+        self._synced = time.monotonic()
+        self._write_row()
+        with self.board.transaction() as state:
+            self._limiter.sync(state)
+            self._ledger.sync(state)
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            self._run_started = state["started"].setdefault(self._settings.run, started)
+            rows = rows_of_run(state, self._settings.run).values()
+            self._positions = tuple({row["position"] for row in rows})
+            others = [row for token, row in state["rows"].items() if token != self.board.token]
+        for row in others:
+            self._heed(row["wants"])
+
+    def _write_row(self) -> None:
+        row, total = self.board.row, SamplingReport(self._tally.by_model).total
+        row.position = self.position
+        row.wants = {}
+        for work in list(self._waited)[:_SHOWN_WANTS]:
+            if not work.shelf.held:
+                row.wants.setdefault(str(work.shelf.path), []).append(work.digest)
+        row.counts = {
+            "planned": self._planned,
+            "done": total.answers + total.failures + total.unasked,
+            "failed": total.failures,
+            "in_flight": self._tally.in_flight,
+            "retries": total.retries,
+            "calls": total.calls,
+            "cost": self._ledger.cost,
+            "reserved": self._ledger.reserved,
+            "spent": float(self._ledger.spent),
+        }
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _count_planned(self) -> None:
+        """How many of this worker's share of the calls are to be made, for the progress."""
+        for number, model in enumerate(self._workload.models):
+            if number % self._workers == self._worker:
+                self._planned += await asyncio.to_thread(self._lacking, model)
+
+    def _lacking(self, model: str) -> int:
+        return sum(len(self._missing(work)) for work in self._workload.of_model(model))
+
+    # -- work ---------------------------------------------------------------------------------
+
+    def _refill(self, model: str) -> None:
+        limit = self._settings.limits_of(model).in_flight or 16
+        if model in self._jobs.stopped or self._lanes.queued(model) >= limit:
+            return
+        ahead = self._settings.look_ahead(model)
+        for work in self._workload.ahead(model, {*self._positions, self.position}, ahead):
+            self._advance(work)
+
+    def _advance(self, work: Work) -> None:
+        """Ask for what a work lacks, or see that its cassette is claimed."""
+        shelf = work.shelf
+        hopeless = self._jobs.fatal or self._ledger.spent or shelf.model.name in self._jobs.stopped
+        if work.done or hopeless:
+            return
+        if not shelf.held:
+            shelf.wanted_since = shelf.wanted_since or time.monotonic()
+            return
+        if shelf.busy or shelf.yielding:
+            return
+        if work.missing is None:
+            work.missing = self._missing(work)
+            if work.done:
+                self._finished(work)
+                return
+        order = UNPLANNED if work.waiters else work.index
+        for sample in sorted(work.missing - work.asked):
+            self._jobs.begin(work, sample, order)
+
+    def _missing(self, work: Work, *, fresh: bool = False) -> set[int]:
+        found = self._recordings.find(work.unit, fresh=fresh)
+        return {
+            sample
+            for sample, outcome in enumerate(found)
+            if outcome is None
+            or (isinstance(outcome, FinalFailure) and self._asks_again(work, sample, outcome))
+        }
+
+    def _asks_again(self, work: Work, sample: int, failure: FinalFailure) -> bool:
+        return (
+            self._settings.retry_missing
+            and sample not in work.failed_anew
+            and failure.recorded_at < self._run_started
+        )
+
+    def _look_elsewhere(self, work: Work) -> None:
+        """Whether another process has recorded what a test waits for."""
+        if not work.shelf.held:
+            work.missing = self._missing(work, fresh=True)
+            if work.done:
+                self._finished(work)
+
+    def _finished(self, work: Work) -> None:
+        self._waited.pop(work, None)
+        work.settle()
+
+    def _job_over(self, work: Work) -> None:
+        shelf = work.shelf
+        if work.done:
+            self._finished(work)
+        if work.cut and not work.asked:
+            self._cut(work)
+        if shelf.active == 0 and (shelf.yielding or shelf.done):
+            self._give_up(shelf)
+        if self._lanes.queued(shelf.model.name) == 0:
+            self._wake.set()
+
+    def _cut(self, work: Work) -> None:
+        work.cut = work.cut or self._ledger.reason
+        self._tally.of(work.unit.model).unasked += len(work.missing or ())
+        self._finished(work)
+
+    def _refuse_hopeless(self) -> None:
+        """Tell tests what will not come."""
+        for work in list(self._waited):
+            error = self._jobs.fatal or self._jobs.stopped.get(work.unit.model.name)
+            if error is not None and not (work.asked and self._jobs.fatal is None):
+                self._waited.pop(work)
+                work.settle(error)
+            elif self._ledger.spent and not work.asked:
+                self._cut(work)
+        for name in self._jobs.stopped:
+            self._lanes.refuse(name)
+        for shelf in self._workload.shelves.values() if self._jobs.stopped else ():
+            if shelf.held and shelf.model.name in self._jobs.stopped and not shelf.active:
+                self._give_up(shelf)
+
+    # -- claims -------------------------------------------------------------------------------
+
+    def _take_claims(self) -> None:
+        now = time.monotonic()
+        for shelf in self._workload.shelves.values():
+            if shelf.wanted_since is None or shelf.held or now < shelf.not_before:
+                continue
+            if now < shelf.wanted_since + self._grace(shelf):
+                continue
+            if self._claims.take(shelf.path):
+                shelf.held = shelf.busy = True
+                self._spawn(self._look_up(shelf))
+            else:
+                shelf.not_before = now + _CLAIM_AGAIN
+
+    def _grace(self, shelf: Shelf) -> float:
+        """Seconds for the worker whose model it is to claim a cassette first."""
+        waited = [work for work in shelf.works.values() if work.waiters]
+        if any(work.index == UNPLANNED for work in waited):
+            return 0.0
+        models = self._workload.models
+        if models.index(shelf.model.name) % self._workers == self._worker:
+            return 0.0
+        return _WAITING_GRACE if waited else _GRACE
+
+    async def _look_up(self, shelf: Shelf) -> None:
+        """See what its former owners recorded, off the loop: a cassette may be large."""
+        work = next(iter(shelf.works.values()))
+        try:
+            await asyncio.to_thread(self._missing, work, fresh=True)
+        except ConvergenceError as error:
+            self._jobs.stopped.setdefault(shelf.model.name, error)
+        for other in shelf.works.values():
+            other.missing = other.missing if other.done else None
+        shelf.busy = False
+        self._wake.set()
+
+    def _heed(self, wants: Mapping[str, Sequence[str]]) -> None:
+        """Another process waits for cassettes that this one may hold."""
+        for path, digests in wants.items():
+            shelf = self._workload.at(path)
+            if shelf is None or not shelf.held:
+                continue
+            works = {work.digest: work for work in shelf.works.values() if not work.done}
+            for digest in digests:
+                work = works.get(digest)
+                if work is not None:
+                    self._advance(work)
+                elif not self._has(shelf, digest):
+                    shelf.yielding = True
+            if shelf.yielding and not shelf.active and not shelf.busy:
+                self._give_up(shelf)
+
+    def _has(self, shelf: Shelf, digest: str) -> bool:
+        return any(work.digest == digest for work in shelf.works.values())
+
+    def _give_up(self, shelf: Shelf) -> None:
+        """Let others have a cassette, merged if it is done."""
+        if shelf.busy or not shelf.held:
+            return
+        shelf.busy = True
+        self._spawn(self._let_go(shelf))
+
+    async def _let_go(self, shelf: Shelf) -> None:
+        if shelf.done:
+            try:
+                await asyncio.to_thread(self._recordings.merge, shelf.path)
+            except ConvergenceError as error:
+                self._jobs.fatal = self._jobs.fatal or error
+        self._claims.release(shelf.path)
+        shelf.held = shelf.busy = False
+        shelf.wanted_since = None
+        shelf.not_before = time.monotonic() + (_YIELD_SECONDS if shelf.yielding else 0.0)
+        shelf.yielding = False
+        for work in shelf.works.values():
+            work.missing = work.missing if work.done else None
+        self._wake.set()

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_convergence.errors import CassetteError
+from pytest_convergence.sampling.sampler import Sampler
+from pytest_convergence.sampling.settings import SamplingSettings
+from tests.sampling_parts import model, plan, recording, recordings, replaying, texts, unit
+from tests.servers import ChatServer, Reply, error
+
+
+def test_what_is_sampled_once_is_replayed_for_ever(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        units = plan(server.url, models=3, prompts=8, samples=3)
+        with recording(tmp_path) as sampler:
+            sampler.start(units)
+            live = texts(sampler, units)
+            report = sampler.close()
+        assert len(server.asked) == 3 * 8 * 3
+        assert texts(replaying(tmp_path), units) == live
+        assert len({text for unit in live for text in unit}) == 72
+        assert (report.total.calls, report.total.answers) == (72, 72)
+        assert (report.total.input_tokens, report.total.output_tokens) == (720, 360)
+
+
+def test_a_test_that_makes_up_its_prompts_samples_them_too(tmp_path: Path) -> None:
+    with ChatServer().running() as server, recording(tmp_path) as sampler:
+        asked = unit(model(server.url), "made up", samples=4)
+        assert len(sampler.responses(asked)) == 4
+        assert len(server.asked) == 4
+
+
+def test_made_up_prompts_in_a_planned_cassette_are_sampled(tmp_path: Path) -> None:
+    with ChatServer().running() as server, recording(tmp_path) as sampler:
+        units = plan(server.url, models=1)
+        sampler.start(units)
+        made_up = unit(units[0].model, "made up", samples=2)
+        assert len(texts(sampler, [units[0], made_up, *units])) == 7
+
+
+def test_raising_n_samples_the_difference_and_lowering_it_none(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        few, more = (plan(server.url, samples=samples) for samples in (2, 5))
+        with recording(tmp_path) as sampler:
+            before = texts(sampler, few)
+        with recording(tmp_path) as sampler:
+            sampler.start(more)
+            after = texts(sampler, more)
+        assert [answers[:2] for answers in after] == before
+        assert len(server.asked) == len(more) * 5
+        with recording(tmp_path) as sampler:
+            sampler.start(few)
+            assert texts(sampler, few) == before
+        assert len(server.asked) == len(more) * 5
+
+
+def test_adding_a_model_samples_that_model_only(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        for models in (2, 3):
+            with recording(tmp_path) as sampler:
+                units = plan(server.url, models=models)
+                sampler.start(units)
+                texts(sampler, units)
+        assert [asked.model for asked in server.asked[20:]] == ["m2"] * 10
+
+
+def test_replaying_a_unit_that_is_not_recorded_is_an_error(tmp_path: Path) -> None:
+    asked = unit(model("http://127.0.0.1:1/v1"))
+    with pytest.raises(CassetteError, match="q0"):
+        replaying(tmp_path).responses(asked)
+
+
+def test_replaying_imports_neither_asyncio_nor_httpx(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        units = plan(server.url, models=1, prompts=1)
+        with recording(tmp_path) as sampler:
+            texts(sampler, units)
+    code = f"""
+import sys
+from pathlib import Path
+from tests.sampling_parts import plan, replaying, texts
+sampler = replaying(Path({str(tmp_path)!r}))
+units = plan({units[0].model.base_url!r}, models=1, prompts=1)
+sampler.start(units)
+assert len(texts(sampler, units)[0]) == 2
+sampler.close()
+print([name for name in ("asyncio", "httpx", "vcr", "tenacity", "filelock") if name in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
+def test_a_sampler_works_within_a_running_event_loop(tmp_path: Path) -> None:
+    async def main(sampler: Sampler) -> int:
+        return len(sampler.responses(asked))
+
+    with ChatServer().running() as server, recording(tmp_path) as sampler:
+        asked = unit(model(server.url), samples=3)
+        assert asyncio.run(main(sampler)) == 3
+
+
+def test_rewriting_asks_again_and_replaces(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        units = plan(server.url)
+        with recording(tmp_path) as sampler:
+            before = texts(sampler, units)
+        with recording(tmp_path, rewrite=True, record="rewrite") as sampler:
+            sampler.start(units)
+            after = texts(sampler, units)
+        assert len(server.asked) == 40
+        assert all(one != other for one, other in zip(before, after, strict=True))
+        assert texts(replaying(tmp_path), units) == after
+
+
+def test_how_far_sampling_runs_ahead_of_the_tests_is_bounded(tmp_path: Path) -> None:
+    with ChatServer(lambda asked: Reply(after=0.01)).running() as server:
+        units = plan(server.url, models=1, prompts=100, samples=1)
+        with recording(tmp_path, ahead=10) as sampler:
+            sampler.start(units)
+            sampler.responses(units[0])
+            sampler.responses(units[20])
+            for _ in range(20):
+                sampler.responses(units[20])
+            asyncio.run(asyncio.sleep(0.5))
+            assert 11 <= len(server.asked) <= 21
+
+
+def test_a_final_failure_is_missing_live_and_replayed_and_asked_again_on_demand(
+    tmp_path: Path,
+) -> None:
+    with ChatServer(lambda asked: error(400, "no such thing")).running() as server:
+        units = plan(server.url, models=1, prompts=2, samples=1)
+        with recording(tmp_path) as sampler:
+            sampler.start(units)
+            live = [sampler.responses(unit) for unit in units]
+        assert len(server.asked) == 2
+        missing = live[0][0].missing
+        assert missing is not None
+        assert missing.kind == "error"
+        assert "no such thing" in missing.reason
+        assert "test/m0" in missing.reason
+        assert "q0" in missing.reason
+        assert [replaying(tmp_path).responses(unit) for unit in units] == live
+        with recording(tmp_path) as sampler:
+            assert [sampler.responses(unit) for unit in units] == live
+        assert len(server.asked) == 2
+        server.behave = lambda asked: Reply()
+        time.sleep(1.0)  # dates of recordings count whole seconds
+        with recording(tmp_path, retry_missing=True) as sampler:
+            sampler.start(units)
+            assert all(sampler.responses(unit)[0].missing is None for unit in units)
+        assert len(server.asked) == 4
+
+
+def test_without_recording_nothing_is_asked(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        units = plan(server.url)
+        sampler = Sampler(recordings(tmp_path), SamplingSettings(state=tmp_path))
+        sampler.start(units)
+        with pytest.raises(CassetteError):
+            sampler.responses(units[0])
+        assert not server.asked
