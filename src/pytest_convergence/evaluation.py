@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_convergence.represent.representation import SampledCase
     from pytest_convergence.sampling.plan import Unit
     from pytest_convergence.sampling.sampler import Sampler
+    from pytest_convergence.sampling.tally import SamplingReport
     from pytest_convergence.settings import Settings
 
 
@@ -43,15 +44,24 @@ class Evaluation:
         pytest's, for the hooks that register models, embedders and labellers.
     worker, workers
         This process's index and how many there are: models are divided among them.
+    run
+        Names the run; the same in all its processes.
     """
 
     def __init__(
-        self, config: pytest.Config, settings: Settings, *, worker: int = 0, workers: int = 1
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        *,
+        worker: int = 0,
+        workers: int = 1,
+        run: str | None = None,
     ) -> None:
         self.config = config
         self.settings = settings
         self._worker = worker
         self._workers = workers
+        self._run = run
         self._models: dict[str, Model] = {}
         self._sampled: dict[tuple[str, tuple[str, ...]], SampledCase] = {}
         self._sampler: Sampler | None = None
@@ -76,7 +86,11 @@ class Evaluation:
         """The cassettes of this run."""
         from pytest_convergence.recordings import Recordings
 
-        return Recordings(self.cassettes, self.settings.state / "journal")
+        return Recordings(
+            self.cassettes,
+            self.settings.state / "journal",
+            rewrite=self.settings["record"] == "rewrite",
+        )
 
     @property
     def cassettes(self) -> Path:
@@ -91,7 +105,7 @@ class Evaluation:
 
             self._sampler = Sampler(
                 self.recordings,
-                sampling_settings(self.settings),
+                sampling_settings(self.settings, run=self._run),
                 worker=self._worker,
                 workers=self._workers,
             )
@@ -219,7 +233,8 @@ class Evaluation:
             stores = {name: self._file_store(name) for name in names}
         else:
             units = {name: self.unit(case, name) for name in names}
-            responses = {name: self.sampler.responses(unit) for name, unit in units.items()}
+            sampled = self.sampler.all_responses(list(units.values()))
+            responses = dict(zip(units, sampled, strict=True))
             stores = {name: self.cassettes / unit.cassette for name, unit in units.items()}
         return SampledCase(
             id=case.id,
@@ -341,6 +356,18 @@ class Evaluation:
         if self.recording and self.recorded is None and cases:
             self.sampler.start(self.units(cases))
 
-    def close(self) -> Any:
-        """End sampling; the report of what was sampled, or None where nothing was."""
-        return None if self._sampler is None else self._sampler.close()
+    def open(self) -> None:
+        """Before the first worker begins, on the process that reports: take up the recordings."""
+        if self.recording and self.recorded is None:
+            self.recordings.start()
+
+    def close(self) -> SamplingReport | None:
+        """End sampling in this process; what it took, or None where nothing was sampled."""
+        if self._sampler is None or not self.recording:
+            return None
+        return self._sampler.close()
+
+    def finish(self) -> None:
+        """When every process has ended sampling, on the one that reports: merge what was said."""
+        if self.recording and self.recorded is None:
+            self.recordings.finish()

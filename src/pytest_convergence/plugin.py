@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_convergence.session import end_session, start_session
 from pytest_convergence.session import session_of as _session
+from pytest_convergence.session import start_session
 from pytest_convergence.settings import add_options
 
 if TYPE_CHECKING:
@@ -85,14 +85,15 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """All tests have run: end sampling, and merge what was recorded."""
+    _session(session.config).finish()
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Verdicts, worst first."""
     _session(config).summarise(terminalreporter)
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop sampling."""
-    end_session(config)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ class RunRecord:
         self.skipped: set[str] = set()
         self.incomplete: set[str] = set()
         self.problems: list[str] = []
+        self.sampling: list[dict[str, Any]] = []
 
     def add(self, report: Any) -> None:
         """Take what a test's report carries; called once for each phase of each test."""

@@ -194,9 +194,19 @@ def build_run(record: RunRecord, settings: Settings, *, command: Iterable[str]) 
         },
         "models": _models(merged["cases"], merged["groups"]),
         **merged,
+        "sampling": _sampling(record),
         "problems": list(record.problems),
         "extra": {},
     }
+
+
+def _sampling(record: RunRecord) -> dict[str, Any] | None:
+    """What sampling took in all processes, or None where nothing was sampled."""
+    if not record.sampling:
+        return None
+    from pytest_convergence.sampling.tally import SamplingReport
+
+    return SamplingReport.merged(map(SamplingReport.from_dict, record.sampling)).as_dict()
 
 
 def _models(

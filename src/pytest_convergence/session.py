@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from pytest_convergence.detect import is_eval, is_group, results_key
 from pytest_convergence.errors import ConvergenceError, SettingsError
 from pytest_convergence.record import ATTRIBUTE, RunRecord, as_attribute
 from pytest_convergence.settings import Settings, read_settings
-from pytest_convergence.xdist import ReportCount, is_controller, this_worker
+from pytest_convergence.xdist import ReportCount, hand_over, is_controller, this_worker
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Case
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_convergence.panel import Convergence, EvalTest, Panel
 
 session_key = pytest.StashKey["ConvergenceSession"]()
+_SAMPLING = "convergence_sampling"
+
 test_key = pytest.StashKey["EvalTest"]()
 
 
@@ -45,15 +48,9 @@ def start_session(config: pytest.Config) -> None:
     config.stash[session_key] = session
     if session.worker.alone:
         config.pluginmanager.register(ReportReader(session.record), "convergence-reports")
+        session.open()
     if session.count is not None:
         config.pluginmanager.register(session.count, "convergence-count")
-
-
-def end_session(config: pytest.Config) -> None:
-    """Called last, also where another plugin's configuration failed before ours began."""
-    session = config.stash.get(session_key, None)
-    if session is not None:
-        session.close()
 
 
 def session_of(config: pytest.Config) -> ConvergenceSession:
@@ -96,8 +93,17 @@ class ConvergenceSession:
                 self.settings,
                 worker=self.worker.index,
                 workers=self.worker.count,
+                run=self.worker.run,
             )
         return self._evaluation
+
+    def open(self) -> None:
+        """Called on the process that reports, before any worker begins."""
+        if self.settings["record"] != "none" and not self.config.option.collectonly:
+            try:
+                self.evaluation.open()
+            except ConvergenceError as error:
+                raise pytest.UsageError(str(error)) from None
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """Give an eval that requests ``prompt`` and has none the prompts of the responses file."""
@@ -234,7 +240,18 @@ class ConvergenceSession:
             write_run(run, path)
             terminal.write_line(f"run file: {path}")
 
-    def close(self) -> None:
-        """Stop sampling; called last."""
-        if self._evaluation is not None:
-            self._evaluation.close()
+    def finish(self) -> None:
+        """Called when all tests of this process have run, also after a failure."""
+        if self._evaluation is None:
+            return
+        report = self._evaluation.close()
+        if not self.worker.alone:
+            if report is not None:
+                hand_over(self.config, _SAMPLING, json.dumps(report.as_dict()))
+            return
+        if report is not None:
+            self.record.sampling.append(report.as_dict())
+        for given in self.count.handed_over if self.count else ():
+            if _SAMPLING in given:
+                self.record.sampling.append(json.loads(given[_SAMPLING]))
+        self._evaluation.finish()

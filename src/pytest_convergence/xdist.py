@@ -11,10 +11,13 @@ import pytest
 class Worker:
     """This process among the workers of a run; a run without workers is its only one."""
 
-    def __init__(self, index: int = 0, count: int = 1, name: str = "main") -> None:
+    def __init__(
+        self, index: int = 0, count: int = 1, name: str = "main", run: str | None = None
+    ) -> None:
         self.index = index
         self.count = count
         self.name = name
+        self.run = run
 
     @property
     def alone(self) -> bool:
@@ -28,7 +31,13 @@ def this_worker(config: pytest.Config) -> Worker:
     if given is None:
         return Worker()
     name = str(given["workerid"])
-    return Worker(int(name.removeprefix("gw")), int(given["workercount"]), name)
+    index = int(name.removeprefix("gw"))
+    return Worker(index, int(given["workercount"]), name, str(given["testrunuid"]))
+
+
+def hand_over(config: pytest.Config, key: str, value: str) -> None:
+    """Called in a worker at its end: give the controller one ASCII string."""
+    config.workeroutput[key] = value  # type: ignore[attr-defined]  # set by xdist in workers
 
 
 def is_controller(config: pytest.Config) -> bool:
@@ -45,6 +54,7 @@ class ReportCount:
     def __init__(self) -> None:
         self.collected: dict[str, None] = {}
         self.reported: set[str] = set()
+        self.handed_over: list[dict[str, Any]] = []
 
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """Called by xdist when a worker has collected."""
@@ -53,6 +63,10 @@ class ReportCount:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Called for each phase of each test that a worker ran."""
         self.reported.add(report.nodeid)
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Called when a worker has ended; one that crashed hands nothing over."""
+        self.handed_over.append(getattr(node, "workeroutput", None) or {})
 
     def unreported(self) -> list[str]:
         """Collected tests of which no phase was reported."""
