@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TypeAlias
@@ -81,8 +80,7 @@ def vectors_for(
     if _missing(asked, stores):
         if not record:
             raise _not_recorded(asked, stores, name)
-        source = partial(_chosen, custom=custom, load=load)
-        _record(asked, _Recorder(embedder_name, name, lock_dir, source, progress))
+        _record(asked, _Recorder(embedder_name, name, lock_dir, custom, load, progress))
         stores = _loaded(asked, name)
         width = _common_width(stores)
     return {cassette: _taken(one, stores[one.path], width) for cassette, one in wanted.items()}
@@ -110,12 +108,9 @@ class _Recorder:
     embedder: str
     name: str
     lock_dir: Path
+    custom: Mapping[str, Embedder]
     load: Load
     progress: Progress | None
-
-
-def _chosen(name: str, *, custom: Mapping[str, Embedder], load: Load) -> Embedder:
-    return custom[name] if name in custom else load(name)
 
 
 # Stores as they were last read, with what told their file apart.
@@ -179,7 +174,7 @@ def _taken(one: _Wanted, store: VectorStore | None, width: int) -> NDArray[np.fl
 
 def _record(asked: Sequence[_Wanted], recorder: _Recorder) -> None:
     """Embed what is missing, and write it to every file that lacks it."""
-    from pytest_convergence.represent.embedding_service import embed
+    from pytest_convergence.represent.embedding_service import Source, embed
 
     def remaining() -> list[str]:
         stores = _loaded(asked, recorder.name)
@@ -190,10 +185,12 @@ def _record(asked: Sequence[_Wanted], recorder: _Recorder) -> None:
         return [text for key, text in missing.items() if key not in shared.vectors]
 
     fresh, written = _Found(), monotonic()
-    parts = embed(recorder.embedder, remaining, lock_dir=recorder.lock_dir, load=recorder.load)
+    source = Source(recorder.custom, recorder.load)
+    parts = embed(recorder.embedder, remaining, lock_dir=recorder.lock_dir, source=source)
     try:
         for part in parts:
-            fresh.add(map(text_hash, part.texts), part.grid, part.engine, part.revision)
+            made = part.vectors
+            fresh.add(map(text_hash, part.texts), made.grid, made.engine, made.revision)
             late = monotonic() - written > _WRITTEN_AFTER_SECONDS
             if late or len(fresh.vectors) >= _WRITTEN_AFTER_TEXTS:
                 _write(asked, fresh, recorder)

@@ -30,6 +30,7 @@ STEPS = 2**14  # to the unit: similarities move by 3e-5, and 16 bits hold every 
 
 # Random bits hardly compress (650 bytes a vector instead of 768) and take 10 times as long to read;
 # version control compresses what it keeps in any case.
+_SCALES = 4
 _COMPRESSION = zipfile.ZIP_STORED
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _TEXT_HASH = hashlib.sha256().digest_size
@@ -61,8 +62,10 @@ def to_grid(vectors: NDArray[np.floating[Any]]) -> Grid:
     norms = np.sqrt(np.einsum("nd,nd->n", exact, exact))[:, None]
     if not np.isfinite(norms).all() or not (norms > 0).all():
         raise ValueError("a vector is zero or not finite")
-    rounded = [_on_sphere(row) for row in exact / norms]
-    return np.array(rounded, dtype=np.int16).reshape(exact.shape)
+    rounded, short = _rounded(exact / norms)
+    for whole, missing in zip(rounded, short.tolist(), strict=True):
+        _close(whole, missing)
+    return rounded.astype(np.int16)
 
 
 def from_grid(grid: Grid) -> NDArray[np.float32]:
@@ -70,21 +73,26 @@ def from_grid(grid: Grid) -> NDArray[np.float32]:
     return np.multiply(grid, np.float32(1 / STEPS), dtype=np.float32)
 
 
-def _on_sphere(vector: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Whole numbers near ``STEPS * vector`` whose squares add up to ``STEPS**2``."""
-    scale = float(STEPS)
-    tried: list[tuple[int, int, int, NDArray[np.int64]]] = []
-    for _ in range(8):  # rescaling flips the components that were rounded by nearly half a step
-        whole = np.rint(vector * scale).astype(np.int64)
-        short = STEPS**2 - int(whole @ whole)
-        tried.append((abs(short), len(tried), short, whole))
-        scale *= 1 + short / (2 * STEPS**2)
-    _, _, short, whole = min(tried)
-    return _closed(whole, short)
+def _rounded(vectors: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Vectors in whole steps, and by how much the sum of squares falls short of ``STEPS**2``.
+
+    Of a few scales that bring the norm nearer, each vector's best: rescaling a little flips those
+    components that were rounded by nearly half a step.
+    """
+    scale = np.full((len(vectors), 1), float(STEPS))
+    nearest = np.zeros(vectors.shape, dtype=np.int64)
+    least = np.full(len(vectors), STEPS**2)
+    for _ in range(_SCALES):
+        whole = np.rint(vectors * scale).astype(np.int64)
+        short = STEPS**2 - np.einsum("nd,nd->n", whole, whole)
+        better = np.abs(short) < np.abs(least)
+        nearest[better], least[better] = whole[better], short[better]
+        scale *= 1 + short[:, None] / (2 * STEPS**2)
+    return nearest, least
 
 
-def _closed(whole: NDArray[np.int64], short: int) -> NDArray[np.int64]:
-    """Move components by one step each so that the sum of squares grows by ``short``.
+def _close(whole: NDArray[np.int64], short: int) -> None:
+    """Move components in place, by one step each, so that the sum of squares grows by ``short``.
 
     A pair of steps that does it is there where components are many; otherwise single steps come
     as near as they can.
@@ -104,7 +112,6 @@ def _closed(whole: NDArray[np.int64], short: int) -> NDArray[np.int64]:
         best = int(np.argmin(np.abs(gain - short)))
         whole[component[best]] += step[best]
         short -= int(gain[best])
-    return whole
 
 
 def _pair(
