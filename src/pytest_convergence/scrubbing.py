@@ -22,6 +22,7 @@ from pytest_convergence.models.secrets import kept_headers
 from pytest_convergence.models.wire import WireRequest, WireResponse
 
 SCRUBBED = "[scrubbed]"
+_SCRUBBED_IN_URL = "scrubbed"  # brackets in a URL stand for an address
 QUERY_PARAMETERS = frozenset({"api-version", "alt", "beta", "deployment", "model", "version"})
 
 # A shorter "key" is a placeholder for a local server ("EMPTY", "none"), and a word of its answers.
@@ -118,16 +119,24 @@ class Scrubber:
         return self.text(_ACCOUNT_FIELD.sub(rf'\1"{SCRUBBED}"', body))
 
     def _url(self, url: str) -> str:
+        url = self.text(url).replace(SCRUBBED, _SCRUBBED_IN_URL)
         if not _HTTP.match(url) or not ("?" in url or "@" in url or "#" in url):
-            return self.text(url)
-        parts = urlsplit(url)
+            return url
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # no address at all, so nothing is ever sent there
+            return url.partition("?")[0]
         query = [
-            (name, value if name.lower() in QUERY_PARAMETERS else SCRUBBED)
+            (name, self._parameter(name, value))
             for name, value in parse_qsl(parts.query, keep_blank_values=True)
         ]
         host = parts.netloc.rpartition("@")[2]
-        kept = urlencode([(self.text(name), self.text(value)) for name, value in query], safe="[]")
-        return self.text(urlunsplit((parts.scheme, host, parts.path, kept, "")))
+        return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
+
+    def _parameter(self, name: str, value: str) -> str:
+        if name.lower() not in QUERY_PARAMETERS:
+            return _SCRUBBED_IN_URL
+        return self.text(value).replace(SCRUBBED, _SCRUBBED_IN_URL)
 
 
 def _spellings(key: str) -> set[str]:

@@ -114,7 +114,7 @@ def record_with_stock_vcrpy(path: Path, prompts: list[str]) -> str:
 def test_a_file_of_stock_vcrpy_loads_with_samples_numbered_by_order(tmp_path: Path) -> None:
     url = record_with_stock_vcrpy(tmp_path / "m.json", ["a", "b", "a"])
     cassette = Cassette.load(tmp_path / "m.json", scrubber=Scrubber())
-    asked = request("a", url=f"{url}?key=[scrubbed]")
+    asked = request("a", url=f"{url}?key=scrubbed")
     said = [json.loads(one.response.body) for one in cassette.samples(asked).values()]
     assert [one["choices"][0]["message"]["content"] for one in said] == ["a 1", "a 3"]
     assert [one.sample for one in cassette.recordeds] == [0, 0, 1]

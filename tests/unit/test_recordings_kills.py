@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_convergence.cassettes import Cassette
+from tests.recording_parts import answer, recordings, texts, unit
+
+ROOT = Path(__file__).parents[2]
+
+# Each fork runs the same steps and kills itself at another line of the package, until one ends.
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+import filelock, vcr.serialize, vcr.request
+from tests.recording_parts import answer, recordings, unit
+
+def act(folder, step, done):
+    kept = recordings(folder)
+    if step == "merge":
+        kept.finish()
+    else:
+        for sample in range(3, 6):
+            kept.keep(unit(), sample, answer(f"new {sample}"))
+            os.write(done, b"x")
+
+def killed_at(line, folder, step):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        left = line
+        def trace(frame, event, argument):
+            nonlocal left
+            if "pytest_convergence" not in frame.f_code.co_filename:
+                return None
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+        sys.settrace(trace)
+        act(folder, step, writing)
+        sys.settrace(None)
+        os._exit(0)
+    os.close(writing)
+    acknowledged = len(os.read(reading, 100)) if step == "keep" else 0
+    status = os.waitpid(child, 0)[1]
+    acknowledged += len(os.read(reading, 100)) if step == "keep" else 0
+    os.close(reading)
+    return acknowledged, status
+
+start, step = Path(sys.argv[1]), sys.argv[2]
+line = 0
+while True:
+    folder = start.with_name(f"killed-{line}")
+    shutil.copytree(start, folder)
+    acknowledged, status = killed_at(line, folder, step)
+    (folder / "acknowledged").write_text(str(acknowledged))
+    if not status:
+        break
+    line += 2
+print(line)
+"""
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Path:
+    """A cassette with one answer, and a journal with another, a failure, and a top-up."""
+    folder = tmp_path / "start"
+    kept = recordings(folder)
+    kept.keep(unit(), 0, answer("old"))
+    kept.fail(unit(), 1, status=500, reason="down")
+    kept.finish()
+    kept.keep(unit(), 1, answer("at last"))
+    kept.fail(unit(), 2, status=None, reason="timed out")
+    return folder
+
+
+def killed(folder: Path, step: str) -> list[Path]:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), step], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return sorted(folder.parent.glob("killed-*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_merge_that_is_killed_at_any_line_loses_nothing(started: Path) -> None:
+    known = ["old", "at last", "[timed out]"]
+    folders = killed(started, "merge")
+    assert len(folders) > 30
+    for folder in folders:
+        assert texts(recordings(folder).find(unit(samples=3))) == known
+        after = recordings(folder)
+        after.start()
+        assert texts(after.find(unit(samples=3))) == known
+        left = sorted(path.name for path in (folder / "cassettes").rglob("*") if path.is_file())
+        assert left == ["openai%2Fgpt-4o.json", "openai%2Fgpt-4o.missing.json"]
+        assert after.journalled() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_a_run_that_is_killed_at_any_line_keeps_every_answer_it_acknowledged(
+    started: Path,
+) -> None:
+    folders = killed(started, "keep")
+    assert len(folders) > 30
+    for folder in folders:
+        acknowledged = int((folder / "acknowledged").read_text())
+        found = texts(recordings(folder).find(unit(samples=6)))[3:]
+        new = [one for one in found if one is not None]
+        assert acknowledged <= len(new) <= acknowledged + 1
+        assert found == [f"new {sample}" for sample in range(3, 3 + len(new))] + [None] * (
+            3 - len(new)
+        )
+
+
+ONE_OF_SEVERAL = """
+import sys
+from pathlib import Path
+from tests.recording_parts import answer, recordings, texts, unit
+folder, mine, all_ = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+kept = recordings(folder)
+for sample in range(mine, 40 * all_, all_):
+    kept.keep(unit(samples=1), sample, answer(f"answer {sample}"))
+    if sample % 11 == mine:
+        kept.merge(unit().cassette)
+    assert texts(kept.find(unit(samples=sample + 1), fresh=True))[sample] == f"answer {sample}"
+kept.finish()
+"""
+
+
+def test_processes_that_record_and_merge_one_cassette_at_once_lose_nothing(tmp_path: Path) -> None:
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", ONE_OF_SEVERAL, str(tmp_path), str(number), "4"],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    cassette = Cassette.load(tmp_path / "cassettes" / unit().cassette)
+    found = recordings(tmp_path).find(unit(samples=160))
+    assert texts(found) == [f"answer {sample}" for sample in range(160)]
+    assert len(cassette) == 160
+    assert recordings(tmp_path).journalled() == []
