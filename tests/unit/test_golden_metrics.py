@@ -18,6 +18,8 @@ from pytest_convergence.metrics.distributions import js_similarity
 from pytest_convergence.metrics.diversity import expectation_adjusted_distinct, vendi_score
 from pytest_convergence.metrics.entropy import cluster_entropy, entropy
 from pytest_convergence.metrics.novelty import utility_k
+from pytest_convergence.metrics.transfer import backward_transfer, power
+from pytest_convergence.stats.rates import compare_independent_rates, wilson_interval
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden_metrics.json"
 
@@ -106,3 +108,29 @@ def test_every_reference_is_covered_here() -> None:
         *("backward_transfer", "wilson_95", "power_of_optimal_policies"),
     }
     assert set(known) == covered
+
+
+def test_backward_transfer_by_either_divisor() -> None:
+    results = [[0.9, 0.1, 0.1], [0.8, 0.9, 0.1], [0.7, 0.85, 0.9]]
+    assert backward_transfer(results) == pytest.approx(-0.125)
+    assert backward_transfer(results, divide_by_all_tasks=True) == pytest.approx(
+        -0.083333, abs=5e-7
+    )
+
+
+def test_power_of_optimal_policies_by_turner_et_al() -> None:
+    assert [power(k) for k in (1, 2, 3)] == pytest.approx([1 / 2, 2 / 3, 3 / 4])
+
+
+def test_wilson_intervals_and_fishers_p() -> None:
+    one, two = wilson_interval(84, 111), wilson_interval(6, 22)
+    assert (one.low, one.high) == pytest.approx((0.669, 0.827), abs=5e-4)
+    assert (two.low, two.high) == pytest.approx((0.132, 0.482), abs=5e-4)
+    comparison = compare_independent_rates((84, 111), (6, 22))
+    assert comparison.pvalue == pytest.approx(2.5e-5, abs=5e-7)
+
+
+def test_unanimous_labels_say_so_and_reach_every_threshold() -> None:
+    result = fleiss_kappa_from_counts([[5, 0], [5, 0]])
+    assert str(result) == "agreement 1.0, chance-corrected undefined"
+    assert result.reaches(1.0)
