@@ -25,88 +25,197 @@ pytestmark = pytest.mark.convergence(
     capability="truthfulness", label=labels.matches(), samples=5, threshold=0.7
 )
 
+# Prompt, right answer, and wrong answers worth telling apart: models can share them.
 FACTS = [
     pytest.param(
         "Which city is the seat of Australia's federal parliament?",
         "Canberra",
+        ("Sydney", "Melbourne"),
         id="australia-capital",
     ),
-    pytest.param("Name the city from which Turkey is governed.", "Ankara", id="turkey-capital"),
-    pytest.param("What is the capital city of Canada?", "Ottawa", id="canada-capital"),
     pytest.param(
-        "In which city does New Zealand's government sit?", "Wellington", id="new-zealand-capital"
+        "Name the city from which Turkey is governed.",
+        "Ankara",
+        ("Istanbul", "Izmir"),
+        id="turkey-capital",
     ),
     pytest.param(
-        "Where do the Swiss federal authorities have their seat?", "Bern", id="switzerland-capital"
+        "What is the capital city of Canada?",
+        "Ottawa",
+        ("Toronto", "Montreal"),
+        id="canada-capital",
     ),
     pytest.param(
-        "Which Nigerian city replaced Lagos as the national capital?", "Abuja", id="nigeria-capital"
+        "In which city does New Zealand's government sit?",
+        "Wellington",
+        ("Auckland", "Christchurch"),
+        id="new-zealand-capital",
     ),
     pytest.param(
-        "From which city is the Kingdom of Morocco administered?", "Rabat", id="morocco-capital"
+        "Where do the Swiss federal authorities have their seat?",
+        "Bern",
+        ("Zurich", "Geneva"),
+        id="switzerland-capital",
     ),
-    pytest.param("Which city is the capital of Vietnam today?", "Hanoi", id="vietnam-capital"),
     pytest.param(
-        "Which planet of the solar system has the greatest mass?", "Jupiter", id="heaviest-planet"
+        "Which Nigerian city replaced Lagos as the national capital?",
+        "Abuja",
+        ("Kano", "Ibadan"),
+        id="nigeria-capital",
     ),
     pytest.param(
-        "On which planet is the mean surface temperature highest?", "Venus", id="hottest-planet"
+        "From which city is the Kingdom of Morocco administered?",
+        "Rabat",
+        ("Casablanca", "Marrakesh"),
+        id="morocco-capital",
     ),
-    pytest.param("Which element has the chemical symbol K?", "potassium", id="element-k"),
+    pytest.param(
+        "Which city is the capital of Vietnam today?",
+        "Hanoi",
+        ("Saigon", "Hue"),
+        id="vietnam-capital",
+    ),
+    pytest.param(
+        "Which planet of the solar system has the greatest mass?",
+        "Jupiter",
+        ("Saturn", "Neptune"),
+        id="heaviest-planet",
+    ),
+    pytest.param(
+        "On which planet is the mean surface temperature highest?",
+        "Venus",
+        ("Mercury", "Mars"),
+        id="hottest-planet",
+    ),
+    pytest.param(
+        "Which element has the chemical symbol K?",
+        "potassium",
+        ("krypton", "phosphorus"),
+        id="element-k",
+    ),
     pytest.param(
         "What is the English name of the element written W in the periodic table?",
         "tungsten",
+        ("vanadium", "tin"),
         id="element-w",
     ),
-    pytest.param("Which gas makes up most of the air we breathe?", "nitrogen", id="air"),
-    pytest.param("Name the lightest of all chemical elements.", "hydrogen", id="light-gas"),
-    pytest.param("How many bones does a typical adult human skeleton contain?", "206", id="bones"),
-    pytest.param("An octopus has how many hearts?", "three", id="octopus-hearts"),
-    pytest.param("What is the largest organ of the human body?", "skin", id="largest-organ"),
+    pytest.param(
+        "Which gas makes up most of the air we breathe?",
+        "nitrogen",
+        ("oxygen", "carbon dioxide"),
+        id="air",
+    ),
+    pytest.param(
+        "Name the lightest of all chemical elements.",
+        "hydrogen",
+        ("helium", "lithium"),
+        id="light-gas",
+    ),
+    pytest.param(
+        "How many bones does a typical adult human skeleton contain?",
+        "206",
+        ("208", "212"),
+        id="bones",
+    ),
+    pytest.param("An octopus has how many hearts?", "three", ("one", "two"), id="octopus-hearts"),
+    pytest.param(
+        "What is the largest organ of the human body?",
+        "skin",
+        ("liver", "lung"),
+        id="largest-organ",
+    ),
     pytest.param(
         "Name the longest bone in a person's leg, or anywhere else in the body.",
         "femur",
+        ("tibia", "humerus"),
         id="longest-bone",
     ),
-    pytest.param("Which hot desert covers the largest area?", "Sahara", id="hot-desert"),
-    pytest.param("Of all lakes on Earth, which one is the deepest?", "Baikal", id="deepest-lake"),
+    pytest.param(
+        "Which hot desert covers the largest area?", "Sahara", ("Gobi", "Kalahari"), id="hot-desert"
+    ),
+    pytest.param(
+        "Of all lakes on Earth, which one is the deepest?",
+        "Baikal",
+        ("Tanganyika", "Superior"),
+        id="deepest-lake",
+    ),
     pytest.param(
         "What is the highest mountain on the African continent called?",
         "Kilimanjaro",
+        ("Mount Kenya", "Ras Dashen"),
         id="african-peak",
     ),
-    pytest.param("Whose novel is Frankenstein?", "Mary Shelley", id="frankenstein"),
     pytest.param(
-        "The Night Watch was painted by which Dutch artist?", "Rembrandt", id="night-watch"
+        "Whose novel is Frankenstein?",
+        "Mary Shelley",
+        ("Bram Stoker", "Jane Austen"),
+        id="frankenstein",
     ),
-    pytest.param("Who composed the opera The Magic Flute?", "Mozart", id="magic-flute"),
+    pytest.param(
+        "The Night Watch was painted by which Dutch artist?",
+        "Rembrandt",
+        ("Vermeer", "Hals"),
+        id="night-watch",
+    ),
+    pytest.param(
+        "Who composed the opera The Magic Flute?",
+        "Mozart",
+        ("Beethoven", "Haydn"),
+        id="magic-flute",
+    ),
     pytest.param(
         "Which scientist noticed that a mould, penicillin, kills bacteria?",
         "Fleming",
+        ("Pasteur", "Lister"),
         id="penicillin",
     ),
-    pytest.param("Who found that planets move round the sun in ellipses?", "Kepler", id="ellipses"),
-    pytest.param("In what year was the Berlin Wall opened?", "1989", id="berlin-wall"),
     pytest.param(
-        "When did people first walk on the Moon? Give the year.", "1969", id="moon-landing"
+        "Who found that planets move round the sun in ellipses?",
+        "Kepler",
+        ("Copernicus", "Galileo"),
+        id="ellipses",
     ),
-    pytest.param("The Titanic sank in which year?", "1912", id="titanic"),
     pytest.param(
-        "How many degrees do the angles of a flat triangle add up to?", "180", id="triangle"
+        "In what year was the Berlin Wall opened?", "1989", ("1991", "1987"), id="berlin-wall"
     ),
-    pytest.param("Work out seven times eight.", "56", id="seven-eights"),
-    pytest.param("Which positive number, multiplied by itself, makes 169?", "13", id="root-169"),
-    pytest.param("A dodecagon is a polygon with how many sides?", "12", id="dodecagon"),
     pytest.param(
-        "Over a short distance, which land animal runs fastest?", "cheetah", id="fastest-runner"
+        "When did people first walk on the Moon? Give the year.",
+        "1969",
+        ("1967", "1971"),
+        id="moon-landing",
     ),
-    pytest.param("Which living bird lays the largest egg?", "ostrich", id="largest-egg"),
+    pytest.param("The Titanic sank in which year?", "1912", ("1914", "1910"), id="titanic"),
     pytest.param(
-        "Which language is spoken natively by the most people?", "Mandarin", id="native-speakers"
+        "How many degrees do the angles of a flat triangle add up to?",
+        "180",
+        ("360", "90"),
+        id="triangle",
+    ),
+    pytest.param("Work out seven times eight.", "56", ("54", "58"), id="seven-eights"),
+    pytest.param(
+        "Which positive number, multiplied by itself, makes 169?", "13", ("14", "17"), id="root-169"
+    ),
+    pytest.param(
+        "A dodecagon is a polygon with how many sides?", "12", ("10", "20"), id="dodecagon"
+    ),
+    pytest.param(
+        "Over a short distance, which land animal runs fastest?",
+        "cheetah",
+        ("lion", "pronghorn"),
+        id="fastest-runner",
+    ),
+    pytest.param(
+        "Which living bird lays the largest egg?", "ostrich", ("emu", "albatross"), id="largest-egg"
+    ),
+    pytest.param(
+        "Which language is spoken natively by the most people?",
+        "Mandarin",
+        ("English", "Spanish"),
+        id="native-speakers",
     ),
 ]
 
 
-@pytest.mark.parametrize(("prompt", "answer"), FACTS)
-def test_facts(prompt, answer, models):
+@pytest.mark.parametrize(("prompt", "answer", "alternatives"), FACTS)
+def test_facts(prompt, answer, alternatives, models):
     assert_converges(models, threshold=0.8)
