@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,8 @@ class SimulatedPanel:
         SettingsError
             For a path that is not there, or a file that says something unknown or out of range.
         """
-        files = behaviour_files([Path(path) for path in paths])
-        return cls(read_behaviour([_DEFAULT, *files]))
+        files = [_DEFAULT, *behaviour_files([Path(path) for path in paths])]
+        return _read(tuple((file, file.stat().st_mtime_ns, file.stat().st_size) for file in files))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -210,6 +210,12 @@ def simulated_model(name: str, *, panel: SimulatedPanel | None = None) -> Model:
         adapter=OpenAIAdapter(provider="sim"),
         transport=SimulatedTransport(panel),
     )
+
+
+@lru_cache(maxsize=8)
+def _read(files: tuple[tuple[Path, int, int], ...]) -> SimulatedPanel:
+    """One panel for all models that share their files, unless a file has changed."""
+    return SimulatedPanel(read_behaviour([path for path, _, _ in files]))
 
 
 def _longest(
