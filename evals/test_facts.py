@@ -14,12 +14,16 @@ Control
     that share a wrong answer agree too.
 Decision rule
     A question converges where at least .8 of the pairs of answers from two models name the same
-    answer; the group where its score reaches .7.
+    answer; the group where its score reaches .7. Agreement survives a rewording where .7 of the
+    pairs still agree under every variant: a fact that a typo can change was not known.
 """
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_convergence import assert_converges, labels
+from pytest_convergence.strategies import replayable, variants
 
 pytestmark = pytest.mark.convergence(
     capability="truthfulness", label=labels.matches(), samples=5, threshold=0.7
@@ -219,3 +223,12 @@ FACTS = [
 @pytest.mark.parametrize(("prompt", "answer", "alternatives"), FACTS)
 def test_facts(prompt, answer, alternatives, models):
     assert_converges(models, threshold=0.8)
+
+
+@replayable
+@given(data=st.data())
+@pytest.mark.parametrize(("question", "answer", "alternatives"), FACTS[::6])
+def test_facts_survive_rewording(question, answer, alternatives, models, data):
+    variant = data.draw(variants(question))
+    answers = models.sample(variant.prompt, prompt_id=f"{answer}-{variant.id}", samples=3)
+    assert_converges(answers, threshold=0.7)

@@ -14,12 +14,15 @@ Control
     alike because they write in one register. The ceiling is how much each model repeats itself.
 Decision rule
     The group diverges where its score stays below .6; a prompt where the mean cosine similarity of
-    two models' answers stays below .9, which only near copies exceed.
+    two models' answers stays below .9, which only near copies exceed. Cutting off unlikely tokens
+    (top-p, min-p) must not push a panel over that line. A voice survives a rewording where a
+    model's answers to two wordings are at least .4 alike.
 """
 
 import pytest
 
-from pytest_convergence import assert_diverges
+from pytest_convergence import assert_converges, assert_diverges
+from pytest_convergence.strategies import pool
 
 pytestmark = pytest.mark.convergence(
     capability="open-ended", metric="embedding", samples=5, threshold=0.6, direction="diverges"
@@ -69,3 +72,26 @@ OPEN_QUESTIONS = [
 @pytest.mark.parametrize("prompt", OPEN_QUESTIONS)
 def test_open_ended(prompt, models):
     assert_diverges(models, threshold=0.9)
+
+
+@pytest.mark.parametrize("prompt", OPEN_QUESTIONS[::2])
+@pytest.mark.parametrize("top_p", [0.5, 0.9], ids=["top-p-0.5", "top-p-0.9"])
+def test_open_ended_with_top_p(prompt, top_p, models):
+    assert_diverges(models, threshold=0.95)
+
+
+@pytest.mark.convergence(extra={"min_p": 0.2})
+@pytest.mark.parametrize("prompt", OPEN_QUESTIONS[::2])
+def test_open_ended_with_min_p(prompt, models):
+    assert_diverges(models, threshold=0.95)
+
+
+@pytest.mark.parametrize("question", OPEN_QUESTIONS[::8])
+def test_a_voice_survives_rewording(question, models):
+    wordings = {v.id: v.prompt for v in pool(question, kinds=["typo", "politeness"])}
+    said = models.sample({f"{question[:24]}-{name}": text for name, text in wordings.items()})
+    for model in models:
+        by_wording = {
+            name: case.responses[model] for name, case in zip(wordings, said.cases, strict=True)
+        }
+        assert_converges(by_wording, threshold=0.4, metric="embedding")
