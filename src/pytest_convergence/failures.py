@@ -33,7 +33,7 @@ def read_failures(path: Path) -> tuple[FinalFailure, ...]:
         if data["version"] != FORMAT_VERSION:
             raise ValueError(f"its version is {data['version']!r}; this reads {FORMAT_VERSION}")
         return tuple(_failure(record) for record in data["missing"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CassetteError(

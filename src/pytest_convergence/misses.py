@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def explain_miss(
     root: Path,
     request: WireRequest | None = None,
     recorded: Collection[int] | None = None,
+    elsewhere: Path | None = None,
 ) -> CassetteError:
     """The error for a unit that is not recorded in full.
 
@@ -38,12 +39,14 @@ def explain_miss(
     unit
         What was asked for.
     root
-        The folder of cassettes, for messages and for finding a test that was renamed.
+        The folder of cassettes.
     request
         The unit's request, scrubbed as recordings are; the unit's own where it is not given.
     recorded
         The indices of the samples that are known, in the cassette or elsewhere; those in the
         cassette where it is not given.
+    elsewhere
+        Another test's cassette that holds the request; see :func:`find_elsewhere`.
     """
     request = request or unit.request
     path = root / unit.cassette
@@ -53,7 +56,7 @@ def explain_miss(
     if known:
         return _too_few(path, unit, known)
     if cassette is None or not len(cassette):
-        return _no_recording(path, unit, request, root)
+        return _no_recording(path, unit, root, elsewhere)
     return _changed(path, unit, request, closest(cassette, unit, request))
 
 
@@ -62,13 +65,27 @@ def record_command(unit: Unit) -> str:
     return f"pytest {shlex.quote(unit.test)} --convergence-record=new_episodes"
 
 
+def find_elsewhere(path: Path, request: WireRequest, root: Path) -> Path | None:
+    """Another test's cassette of the same model that holds the request: the test was renamed.
+
+    Reads up to twenty cassettes, so callers ask once for each cassette that is not there.
+    """
+    siblings = (other for other in root.rglob("*.json") if other.name == path.name)
+    for sibling in islice(siblings, _SIBLINGS):
+        try:
+            if sibling != path and Cassette.load(sibling).samples(request):
+                return sibling
+        except CassetteError:
+            continue
+    return None
+
+
 def closest(cassette: Cassette, unit: Unit, request: WireRequest) -> Recorded:
     """The recording most like a request: of the same prompt id, else with most words in common."""
-    distinct = [
-        recorded for recorded in cassette.recordeds if recorded.prompt_id == unit.prompt_id
-    ] or cassette.recordeds
+    firsts = [min(cassette.samples(one).items())[1] for one in cassette.requests]
+    likely = [recorded for recorded in firsts if recorded.prompt_id == unit.prompt_id] or firsts
     words = _words(request)
-    return max(distinct, key=lambda recorded: _overlap(words, _words(recorded.request)))
+    return max(likely, key=lambda recorded: _overlap(words, _words(recorded.request)))
 
 
 def request_diff(recorded: WireRequest, asked: WireRequest) -> list[str]:
@@ -80,9 +97,8 @@ def request_diff(recorded: WireRequest, asked: WireRequest) -> list[str]:
     return shown if len(shown) <= _DIFF_LINES else [*shown[:_DIFF_LINES], "…"]
 
 
-def _no_recording(path: Path, unit: Unit, request: WireRequest, root: Path) -> CassetteError:
+def _no_recording(path: Path, unit: Unit, root: Path, elsewhere: Path | None) -> CassetteError:
     fix = [f"record it: {record_command(unit)}"]
-    elsewhere = _elsewhere(path, request, root)
     if elsewhere is not None:
         old = _test_of(elsewhere.relative_to(root).as_posix())
         new = _test_of(unit.cassette.as_posix())
@@ -125,18 +141,6 @@ def _changed(path: Path, unit: Unit, request: WireRequest, like: Recorded) -> Ca
     )
 
 
-def _elsewhere(path: Path, request: WireRequest, root: Path) -> Path | None:
-    """Another test's cassette of the same model that holds the request."""
-    siblings = (other for other in root.rglob("*.json") if other.name == path.name)
-    for sibling in islice(siblings, _SIBLINGS):
-        try:
-            if sibling != path and Cassette.load(sibling).samples(request):
-                return sibling
-        except CassetteError:
-            continue
-    return None
-
-
 def _test_of(cassette: str) -> str:
     folder, test = cassette.rsplit("/", 2)[:2]
     return shlex.quote(f"{folder}.py::{test.replace('.', '::')}")
@@ -156,10 +160,14 @@ def _pretty(request: WireRequest) -> Iterator[str]:
         text = json.dumps(json.loads(request.body), indent=2, sort_keys=True, ensure_ascii=False)
     except ValueError:
         text = request.body
-    yield from _wrapped(text.splitlines())
+    for line in text.splitlines():
+        yield from _pieces(line)
 
 
-def _wrapped(lines: Iterable[str]) -> Iterator[str]:
-    """Long lines in parts, so that a diff shows the words that changed and little else."""
-    for line in lines:
-        yield from textwrap.wrap(line, _LINE_WIDTH, drop_whitespace=False) or [line]
+def _pieces(line: str) -> Iterator[str]:
+    """A long line in parts, so that a diff shows the sentence that changed and little else."""
+    if len(line) <= _LINE_WIDTH:
+        yield line
+        return
+    for sentence in re.split(r"(?<=[.!?;:,]) |(?<=\\n)", line):
+        yield from textwrap.wrap(sentence, _LINE_WIDTH, drop_whitespace=False) or [sentence]

@@ -19,7 +19,7 @@ from pytest_convergence.cassettes import Cassette, FinalFailure, Recorded, write
 from pytest_convergence.errors import CassetteError, SamplingError
 from pytest_convergence.failures import missing_path, read_failures, write_failures
 from pytest_convergence.files import disk_error, temporary_name
-from pytest_convergence.misses import explain_miss
+from pytest_convergence.misses import explain_miss, find_elsewhere
 from pytest_convergence.models.wire import WireRequest, WireResponse
 from pytest_convergence.sampling.journal import Entry, Journal, Outcome, Position, locked
 from pytest_convergence.sampling.plan import Unit
@@ -62,6 +62,7 @@ class Recordings:
         self._locks = journal_root.parent / "locks"
         self._scrubber = Scrubber.of(secrets)
         self._held: dict[PurePosixPath, _Held] = {}
+        self._elsewhere: dict[PurePosixPath, Path | None] = {}
         self._guard = threading.RLock()
         self._open = ExitStack()
 
@@ -194,7 +195,17 @@ class Recordings:
         with self._guard:
             cassette = self._hold(unit.cassette).cassette
             recorded = [sample for sample, found in enumerate(self.find(unit)) if found]
-        return explain_miss(cassette, unit, root=self.root, request=request, recorded=recorded)
+            if cassette is None and unit.cassette not in self._elsewhere:
+                path = self.root / unit.cassette
+                self._elsewhere[unit.cassette] = find_elsewhere(path, request, self.root)
+        return explain_miss(
+            cassette,
+            unit,
+            root=self.root,
+            request=request,
+            recorded=recorded,
+            elsewhere=self._elsewhere.get(unit.cassette),
+        )
 
     def scrubber(self, unit: Unit) -> Scrubber:
         """The scrubber of this run, which knows the unit's key from now on."""
@@ -332,8 +343,10 @@ class _Held:
 def _stamp(path: Path) -> _Stamp:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:  # whoever reads it says why it cannot be read
+        return (0, 0, 0)
     return (status.st_ino, status.st_mtime_ns, status.st_size)
 
 

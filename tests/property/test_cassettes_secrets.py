@@ -165,7 +165,7 @@ def all_texts(value: Any) -> Iterator[str]:
                 return
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data(), known=st.booleans(), wire=st.sampled_from(sorted(ADAPTERS)))
 def test_no_planted_key_reaches_a_file_or_a_message(
     data: st.DataObject, known: bool, wire: str

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_convergence.cassettes import FinalFailure, Recorded, write
-from pytest_convergence.errors import CassetteError
+from pytest_convergence.errors import CassetteError, SamplingError
 from pytest_convergence.failures import missing_path, read_failures, write_failures
 from tests.recording_parts import answer, model, recorded, recordings, request, texts, unit
 
@@ -169,6 +169,18 @@ def test_nothing_is_merged_into_a_broken_cassette_and_nothing_is_lost(tmp_path: 
     assert texts(after.find(unit("new"))) == ["paid for"]
 
 
+def test_answers_stay_in_the_journal_where_cassettes_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "cassettes").write_text("a file where the folder should be")
+    kept = recordings(tmp_path)
+    kept.keep(unit(), 0, answer("paid for"))
+    with pytest.raises(SamplingError, match="cannot write a cassette") as raised:
+        kept.finish()
+    assert any("every answer is kept in" in line for line in raised.value.details)
+    (tmp_path / "cassettes").unlink()
+    kept.finish()
+    assert texts(recordings(tmp_path).find(unit())) == ["paid for"]
+
+
 def test_the_next_start_merges_what_an_earlier_run_left(tmp_path: Path) -> None:
     recordings(tmp_path).keep(unit(), 0, answer("left"))
     recordings(tmp_path).keep(unit(of=model("b/c")), 0, answer("left"))
@@ -182,11 +194,11 @@ def test_the_next_start_merges_what_an_earlier_run_left(tmp_path: Path) -> None:
 
 def test_merging_what_adds_nothing_leaves_the_file_untouched(tmp_path: Path) -> None:
     path = committed(tmp_path, recorded("why", 0, "kept"))
-    before = path.stat()
+    before = path.stat().st_mtime_ns, path.stat().st_ino
     kept = recordings(tmp_path)
     kept.keep(unit(), 0, answer("again"))
     kept.finish()
-    assert path.stat() == before
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
 def test_files_of_a_study_lie_where_the_design_says(tmp_path: Path) -> None:

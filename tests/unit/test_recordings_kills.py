@@ -60,7 +60,7 @@ while True:
     (folder / "acknowledged").write_text(str(acknowledged))
     if not status:
         break
-    line += 2
+    line += 4
 print(line)
 """
 

@@ -60,6 +60,20 @@ def test_a_reworded_prompt_is_shown_by_its_words_and_not_by_its_length(study: Pa
     assert max(map(len, shown)) < 200
 
 
+def test_a_word_put_into_a_long_prompt_does_not_show_the_rest_of_it(study: Path) -> None:
+    sentences = [f"This is sentence number {number} of a long prompt." for number in range(60)]
+    kept = recordings(study)
+    kept.keep(unit("long", asking=request(" ".join(sentences))), 0, answer())
+    kept.finish()
+    sentences[20] = "This is indeed sentence number 20 of a long prompt."
+    shown = lines(recordings(study).explain(unit("long", asking=request(" ".join(sentences)))))
+    changed = [line for line in shown if line.startswith(("+This", "-This"))]
+    assert changed == [
+        "-This is sentence number 20 of a long prompt.",
+        "+This is indeed sentence number 20 of a long prompt.",
+    ]
+
+
 def test_the_closest_recording_is_the_one_with_the_same_words(study: Path) -> None:
     asking = request(REWORDED.format("sea").replace("child", "student"), temperature=0.7)
     shown = lines(recordings(study).explain(unit("unheard of", asking=asking)))
@@ -90,6 +104,15 @@ def test_a_renamed_test_is_told_how_to_move_its_recordings(study: Path) -> None:
         "if the test was renamed: convergence move "
         "evals/test_facts.py::test_capitals evals/test_world.py::TestSky::test_colour"
     ) in shown
+
+
+def test_the_search_for_a_renamed_test_is_made_once_however_many_cases_miss(study: Path) -> None:
+    kept = recordings(study)
+    asking = request(REWORDED.format("sky"), temperature=0.7)
+    renamed = unit("sky", test="evals/test_world.py::test_sky", asking=asking)
+    assert "convergence move" in str(kept.explain(renamed))
+    (study / "cassettes" / unit().cassette).unlink()
+    assert "convergence move" in str(kept.explain(renamed))
 
 
 def test_another_model_at_the_same_test_is_not_taken_for_a_renamed_test(study: Path) -> None:

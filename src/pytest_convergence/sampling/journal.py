@@ -125,7 +125,7 @@ class Journal:
             if stamp == before.stamp:
                 return Tail((), before, False)
             return self._read(before, stamp)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Tail((), Position(), before.generation != "")
 
     def _read(self, before: Position, stamp: tuple[int, int, int]) -> Tail:
