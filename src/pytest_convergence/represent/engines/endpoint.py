@@ -78,6 +78,11 @@ class EndpointEmbedder:
         norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
         return (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
 
+    def close(self) -> None:
+        """Close the connection; it is opened anew when it is needed."""
+        if "_client" in self.__dict__:
+            self.__dict__.pop("_client").close()
+
     def _batch(self, texts: Sequence[str]) -> list[Any]:
         try:
             rows, model = self._ask(texts)

@@ -36,10 +36,11 @@ class OnnxEmbedder:
     engine: str
     session: InferenceSession = field(repr=False)
     tokenizer: Tokenizer = field(repr=False)
+    prompt: str = ""
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, shape (len(texts), d); texts are cut where the model cuts them."""
-        encodings = self.tokenizer.encode_batch([readable(text) for text in texts])
+        encodings = self.tokenizer.encode_batch([self.prompt + readable(text) for text in texts])
         order = sorted(range(len(texts)), key=lambda index: -len(encodings[index].ids))
         vectors: list[Any] = [None] * len(texts)
         for start in range(0, len(order), _BATCH):
@@ -102,7 +103,8 @@ def load(name: str, folder: Path) -> OnnxEmbedder:
     except Exception as error:
         raise _broken(folder, name, f"{type(error).__name__}: {error}") from error
     engine = f"onnxruntime {onnxruntime.__version__}"
-    return OnnxEmbedder(name, str(description["revision"]), engine, session, tokenizer)
+    prompt = str(description.get("prompt", ""))
+    return OnnxEmbedder(name, str(description["revision"]), engine, session, tokenizer, prompt)
 
 
 def _description(folder: Path, name: str) -> dict[str, Any]:

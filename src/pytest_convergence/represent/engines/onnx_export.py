@@ -7,17 +7,28 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from pytest_convergence.errors import RepresentationError
 from pytest_convergence.files import write_atomically
 from pytest_convergence.represent.embedders import stored_name
 from pytest_convergence.represent.engines import onnx, sentence_transformers
+from pytest_convergence.represent.engines.sentence_transformers import SentenceTransformersEmbedder
 
 if TYPE_CHECKING:
     import torch
 
 _OPSET = 17
+_TOLERANCE = 1e-5
+_TRIED = (
+    "A short text.",
+    "A LONGER text, with CAPITALS, numbers (12.5 %) and accents: café, naïve, Zürich.",
+    " ".join(f"sentence {number} of a text that is cut." for number in range(400)),
+)
 
 
 def export_onnx(
@@ -43,27 +54,68 @@ def export_onnx(
     Raises
     ------
     RepresentationError
-        Where sentence-transformers or the weights are not there.
+        Where a package or the weights are not there, the model cannot be exported, or what was
+        exported does not give the model's own vectors.
     """
     environ = os.environ if environ is None else environ
-    target = folder or onnx.exported_folder(stored_name(name), environ)
     embedder = sentence_transformers.load(stored_name(name), name, environ)
-    target.mkdir(parents=True, exist_ok=True)
+    _require_onnx()
+    expected = embedder.embed(_TRIED)
+    target = folder or onnx.exported_folder(stored_name(name), environ)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        _write(embedder, target)
+    except OSError as error:
+        raise _not_exported(name, f"{type(error).__name__}: {error}") from error
+    found = onnx.load(embedder.name, target).embed(_TRIED)
+    # Half the squared distance of unit vectors is 1 - their cosine, without its cancellation.
+    worst = float(np.max(np.sum((expected - found) ** 2, axis=1))) / 2
+    if not worst < _TOLERANCE:
+        (target / onnx.DESCRIPTION).unlink()
+        raise _not_exported(name, f"its vectors differ from the model's own by {worst:.1g}")
+    return target
+
+
+def _require_onnx() -> None:
+    if find_spec("onnx") is None or find_spec("onnxruntime") is None:
+        raise RepresentationError(
+            "exporting a model for ONNX Runtime needs onnx and onnxruntime",
+            fix=["pip install 'pytest-convergence[onnx-export]'"],
+        )
+
+
+def _not_exported(name: str, problem: str) -> RepresentationError:
+    return RepresentationError(
+        f"the embedder {name} could not be exported for ONNX Runtime",
+        details=[problem],
+        fix=[f"record with sentence-transformers: --convergence-embedder={name}"],
+    )
+
+
+def _write(embedder: SentenceTransformersEmbedder, target: Path) -> None:
+    """The model, its tokenizer, and last the description that vouches for both."""
+    model = embedder.model
     unfinished = target / f".{onnx.MODEL}.tmp"
-    _export(embedder.model, unfinished)
-    tokenizer = embedder.model.tokenizer.backend_tokenizer.to_str()
-    write_atomically(target / onnx.TOKENIZER, tokenizer.encode())
+    try:
+        _export(model, unfinished)
+        digest = hashlib.sha256(unfinished.read_bytes()).hexdigest()
+        unfinished.replace(target / onnx.MODEL)
+    # The exporter raises errors of its own, of torch and of the model's code.
+    except Exception as error:
+        raise _not_exported(embedder.name, f"{type(error).__name__}: {error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    write_atomically(target / onnx.TOKENIZER, model.tokenizer.backend_tokenizer.to_str().encode())
     description = {
         "name": embedder.name,
         "revision": embedder.revision,
-        "max_tokens": embedder.model.max_seq_length,
-        "model_sha256": hashlib.sha256(unfinished.read_bytes()).hexdigest(),
+        "max_tokens": model.max_seq_length,
+        "prompt": model.prompts.get(model.default_prompt_name or "", ""),
+        "model_sha256": digest,
         "exported_by": embedder.engine,
     }
-    unfinished.replace(target / onnx.MODEL)
     text = json.dumps(description, indent=1) + "\n"
     write_atomically(target / onnx.DESCRIPTION, text.encode())
-    return target
 
 
 def _export(model: Any, path: Path) -> None:

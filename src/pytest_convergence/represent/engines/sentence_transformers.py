@@ -49,30 +49,26 @@ def load(name: str, model: str, environ: Mapping[str, str]) -> SentenceTransform
     RepresentationError
         Where the package or the weights are not there, or do not load.
     """
-    with _quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a test run may have made the libraries' own an error
         try:
             import sentence_transformers
         except ImportError as error:
             raise _not_installed(name, error) from error
         weights = find_weights(model, environ)
-        loaded = load_model(weights)
+        with _no_progress_bar():
+            loaded = _model(weights)
     engine = f"sentence-transformers {sentence_transformers.__version__}"
     return SentenceTransformersEmbedder(name, weights.revision, engine, loaded)
 
 
-def load_model(weights: Weights) -> SentenceTransformer:
-    """The model itself, from its folder alone.
-
-    Raises
-    ------
-    RepresentationError
-        Where the folder does not load.
-    """
+def _model(weights: Weights) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     try:
         return SentenceTransformer(str(weights.folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    # Each architecture raises what it likes on files that are not what it expects.
+    except Exception as error:
         raise RepresentationError(
             f"{weights.folder} does not load as an embedder",
             details=[f"{type(error).__name__}: {error}"],
@@ -81,24 +77,16 @@ def load_model(weights: Weights) -> SentenceTransformer:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' warnings, which a test run may have made errors, or progress bars."""
-    from importlib.util import find_spec
+def _no_progress_bar() -> Iterator[None]:
+    from transformers.utils import logging
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if find_spec("transformers") is None:
-            yield
-            return
-        from transformers.utils import logging
-
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        try:
-            yield
-        finally:
-            if shown:
-                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _not_installed(name: str, error: ImportError) -> RepresentationError:
