@@ -84,6 +84,8 @@ def paired_tost(
     labels and rates, t takes rare large differences for none (it claims equivalence in 9 % of
     tries at a nominal 5 %), so the bounds of `rates.rate_difference` are used: models that never
     differ on P prompts are equivalent within a margin m where ``(1 - m)^P`` is under alpha.
+    Neither sees what did not happen: small differences everywhere and a rare prompt on which the
+    models part can look equivalent on few prompts.
 
     References
     ----------
