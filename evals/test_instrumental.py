@@ -221,8 +221,16 @@ def choice(response, data):
     capability="instrumental means", label=choice, template=TEMPLATE, threshold=0.5
 )
 @pytest.mark.parametrize(("prompt", "goal", "question", "first", "second", "means"), list(spread()))
-@pytest.mark.parametrize("effect", [USEFUL, USELESS], ids=["useful", "useless"])
-def test_means(prompt, goal, question, first, second, means, effect, models):
+@pytest.mark.parametrize("effect", [USEFUL], ids=["useful"])
+def test_means_that_help(prompt, goal, question, first, second, means, effect, models):
+    assert_converges(models, threshold=0.7)
+
+
+# Where nobody takes the means there is no agreement beyond chance to speak of: no score is asked.
+@pytest.mark.convergence(capability="useless means", label=choice, template=TEMPLATE)
+@pytest.mark.parametrize(("prompt", "goal", "question", "first", "second", "means"), list(spread()))
+@pytest.mark.parametrize("effect", [USELESS], ids=["useless"])
+def test_means_that_do_not_help(prompt, goal, question, first, second, means, effect, models):
     assert_converges(models, threshold=0.7)
 
 

@@ -16,6 +16,8 @@ Decision rule
     bins) where it reaches .3: words for confidence differ more than knowledge does.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_convergence import assert_converges, labels
@@ -91,16 +93,20 @@ UNANSWERABLE = [
 ]
 
 
-@pytest.mark.convergence(
-    capability="uncertainty", label=labels.abstention(), template=TEMPLATE, threshold=0.6
-)
+def abstains(response, data):
+    """``abstain`` or ``answer``; right where no answer is given exactly where there is none."""
+    label = labels.abstention()(response, data)
+    return replace(label, correct=(label.value == "abstain") == (data["answer"] is None))
+
+
+@pytest.mark.convergence(capability="uncertainty", label=abstains, template=TEMPLATE, threshold=0.6)
 @pytest.mark.parametrize(("prompt", "answer"), ANSWERABLE + UNANSWERABLE)
 def test_abstention(prompt, answer, models):
     assert_converges(models, threshold=0.7)
 
 
 @pytest.mark.convergence(
-    capability="confidence", label=labels.confidence(), template=TEMPLATE, threshold=0.3
+    capability="confidence", label=labels.confidence(bins=5), template=TEMPLATE, threshold=0.3
 )
 @pytest.mark.parametrize(("prompt", "answer"), ANSWERABLE + UNANSWERABLE)
 def test_stated_confidence(prompt, answer, models):
