@@ -60,7 +60,8 @@ class Recordings:
         self.journal_root = journal_root
         self.rewrite = rewrite
         self._locks = journal_root.parent / "locks"
-        self._scrubber = Scrubber.of(secrets)
+        self._keys = set(secrets)
+        self._scrubber = Scrubber.of(self._keys)
         self._held: dict[PurePosixPath, _Held] = {}
         self._elsewhere: dict[PurePosixPath, Path | None] = {}
         self._guard = threading.RLock()
@@ -209,10 +210,11 @@ class Recordings:
 
     def scrubber(self, unit: Unit) -> Scrubber:
         """The scrubber of this run, which knows the unit's key from now on."""
-        key = unit.model.key
-        if key and key not in self._scrubber.keys:
-            self._scrubber = Scrubber.of((*self._scrubber.keys, key))
-        return self._scrubber
+        with self._guard:
+            if unit.model.key not in self._keys:
+                self._keys.add(unit.model.key)
+                self._scrubber = Scrubber.of(self._keys)
+            return self._scrubber
 
     def _hold(self, cassette: PurePosixPath, *, fresh: bool = False) -> _Held:
         held = self._held.get(cassette)

@@ -218,3 +218,18 @@ def test_a_user_field_does_not_make_another_question(tmp_path: Path) -> None:
     everything = (tmp_path / "cassettes" / unit().cassette).read_text()
     assert "ann@" not in everything
     assert json.loads(everything)["version"] == 1
+
+
+def test_two_megabytes_with_terminal_escapes_are_kept_as_they_are(tmp_path: Path) -> None:
+    said = "\x1b[2J\ud83d word" * 200_000
+    kept = recordings(tmp_path)
+    kept.keep(unit(), 0, answer(said))
+    kept.finish()
+    assert texts(recordings(tmp_path).find(unit())) == [said]
+
+
+def test_a_short_placeholder_for_a_key_does_not_change_what_was_said(tmp_path: Path) -> None:
+    asking = unit(of=model(key="none"))
+    kept = recordings(tmp_path)
+    kept.keep(asking, 0, answer("There is none."))
+    assert texts(kept.find(asking)) == ["There is none."]

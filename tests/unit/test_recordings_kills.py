@@ -150,3 +150,36 @@ def test_processes_that_record_and_merge_one_cassette_at_once_lose_nothing(tmp_p
     assert texts(found) == [f"answer {sample}" for sample in range(160)]
     assert len(cassette) == 160
     assert recordings(tmp_path).journalled() == []
+
+
+NO_ROOM = """
+import resource, signal, sys
+from pathlib import Path
+import vcr.serialize
+from pytest_convergence.errors import SamplingError
+from tests.recording_parts import recordings
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+try:
+    recordings(Path(sys.argv[1])).finish()
+except SamplingError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_a_merge_without_room_leaves_the_old_cassette_and_the_journal(tmp_path: Path) -> None:
+    kept = recordings(tmp_path)
+    for sample in range(9):
+        kept.keep(unit(), sample, answer("x" * 500))
+    kept.finish()
+    kept.keep(unit(), 9, answer("paid for"))
+    path = tmp_path / "cassettes" / unit().cassette
+    before = path.read_bytes()
+    arguments = [sys.executable, "-c", NO_ROOM, str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT)
+    assert "cannot write a cassette: the file would exceed the size limit" in done.stdout
+    assert "every answer is kept in" in done.stdout
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert texts(recordings(tmp_path).find(unit(samples=10)))[9] == "paid for"
