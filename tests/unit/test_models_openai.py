@@ -111,6 +111,12 @@ def test_an_extra_parameter_that_cannot_be_sent_is_an_error(
     assert "sk-planted-123" not in str(raised.value)
 
 
+@pytest.mark.parametrize("values", [{"system": "a\udc00"}, {"extra": {"user": "\ud83d"}}])
+def test_half_a_character_is_not_sent(values: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"holds half a character: \\u"):
+        body_of(**values)
+
+
 def test_the_key_is_in_the_header_and_nowhere_else() -> None:
     assert OPENAI.headers("sk-test") == {"Authorization": "Bearer sk-test"}
     assert OPENAI.headers(None) == {}

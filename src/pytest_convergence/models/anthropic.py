@@ -78,8 +78,9 @@ class AnthropicAdapter:
             "top_p": decoding.top_p,
             "stop_sequences": None if decoding.stop is None else list(decoding.stop),
         }
-        body |= {name: value for name, value in named.items() if value is not None}
-        return post(f"{base_url}/messages", with_extra(body, decoding, model=name))
+        body |= {word: value for word, value in named.items() if value is not None}
+        body = with_extra(body, decoding, model=name)
+        return post(f"{base_url}/messages", body, model=name)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """The format's version, and the key where there is one."""

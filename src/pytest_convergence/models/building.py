@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,8 +13,24 @@ from pytest_convergence.models.secrets import refuse_secrets
 from pytest_convergence.models.wire import WireRequest, canonical_json
 
 
-def post(url: str, body: Mapping[str, Any]) -> WireRequest:
-    """The request that posts this body as canonical JSON."""
+def post(url: str, body: Mapping[str, Any], *, model: str) -> WireRequest:
+    """The request that posts this body as canonical JSON.
+
+    Raises
+    ------
+    SettingsError
+        Where a text in it holds a lone surrogate: half a character, which has no encoding, and
+        which servers answer with an error 500 (and that would be retried).
+    """
+    try:
+        json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as problem:
+        half = f"\\u{ord(problem.object[problem.start]):04x}"
+        raise SettingsError(
+            f"a text for {model} holds half a character: {half}",
+            details=["a surrogate without its other half cannot be sent as UTF-8"],
+            fix=["clean the prompt: text.encode('utf-8', 'replace').decode()"],
+        ) from None
     return WireRequest(method="POST", url=url, body=canonical_json(body))
 
 

@@ -106,7 +106,7 @@ class CallableAdapter:
         body: dict[str, Any] = {"model": model, "messages": list(as_messages(prompt))}
         if values := decoding.as_dict():
             body["decoding"] = values
-        return post(base_url, body)
+        return post(base_url, body, model=model)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """None: what a function needs it has itself."""

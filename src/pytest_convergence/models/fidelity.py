@@ -26,7 +26,7 @@ _WIRE_NAMES = {
     "system_instruction": "system",
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_DATED = re.compile(r"(?:[-@:](?:\d{4}-?\d{2}-?\d{2}|\d{3,4}|latest|\d{2}-\d{2,4}))+$")
+_DATED = re.compile(r"(?:[-@:](?:\d{4}-?\d{2}-?\d{2}|\d{3,4}|latest|main|\d{2}-\d{2,4}))+$")
 # Words of plain English too: they count where they stand as a parameter's name.
 _ORDINARY = re.compile(
     r"[\"'`](stop|seed|system)[\"'`]"
@@ -39,11 +39,12 @@ _ORDINARY = re.compile(
 def rejected_parameters(decoding: Decoding, response: WireResponse) -> tuple[str, ...]:
     """The decoding parameters that a provider's error says it does not take, as set by the user.
 
-    Read from a 400 or 422 (or an error inside a 200): the parameter it names, else those of the
-    request that its message mentions. Parameters that were not sent are never named. Empty where
-    the error is about something else.
+    Read from a 400 or 422 (or an error inside a 200, or a 500 over validation): the parameter it
+    names, else those of the request that its message mentions. Parameters that were not sent are
+    never named. Empty where the error is about something else.
     """
-    if response.status not in (200, 400, 422):
+    # Some servers answer a body they cannot validate with an error 500.
+    if response.status not in (200, 400, 422) and "validation error" not in response.body:
         return ()
     body = _json(response.body)
     if isinstance(body, list) and len(body) == 1:
@@ -61,8 +62,8 @@ def ignored_parameters(decoding: Decoding, responses: Sequence[Response]) -> tup
     """The decoding parameters that visibly had no effect on a unit's responses.
 
     ``top_logprobs`` where no log-probabilities came, ``max_tokens`` where more were generated,
-    ``stop`` where the text holds a stop sequence, ``seed`` where equal requests with one seed
-    got different texts. A parameter that is not named may have been ignored all the same.
+    ``stop`` where the text goes on after a stop sequence, ``seed`` where equal requests with one
+    seed got different texts. A parameter that is not named may have been ignored all the same.
     """
     usable = [response for response in responses if response.missing is None]
     limit, stops = decoding.max_tokens, decoding.stop or ()
@@ -72,10 +73,16 @@ def ignored_parameters(decoding: Decoding, responses: Sequence[Response]) -> tup
         and bool(usable)
         and not any(response.logprobs for response in usable),
         "max_tokens": limit is not None and longest > limit,
-        "stop": any(stop and stop in response.text for response in usable for stop in stops),
+        "stop": any(_went_past(stop, r.text) for r in usable for stop in stops),
         "seed": decoding.seed is not None and len({response.text for response in usable}) > 1,
     }
     return tuple(sorted(name for name, found in ignored.items() if found))
+
+
+def _went_past(stop: str, text: str) -> bool:
+    # Some servers leave the sequence at the end of the text.
+    _, found, after = text.partition(stop) if stop else (text, "", "")
+    return bool(found and after.strip())
 
 
 def served_another(asked: str, served: str | None) -> bool:

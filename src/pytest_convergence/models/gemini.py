@@ -86,7 +86,7 @@ class GeminiAdapter:
             body, decoding, model=name, counts=("n", "candidateCount", "candidate_count")
         )
         path = model if "/" in model else f"models/{model}"
-        return post(f"{base_url}/{quote(path, safe='/-._~:@')}:generateContent", body)
+        return post(f"{base_url}/{quote(path, safe='/-._~:@')}:generateContent", body, model=name)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """The key where there is one, in a header and never in the address."""

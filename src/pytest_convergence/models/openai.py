@@ -92,8 +92,9 @@ class OpenAIAdapter:
             "top_logprobs": decoding.top_logprobs,
         }
         body |= {name: value for name, value in named.items() if value is not None}
-        body = with_extra(body, decoding, model=f"{self.provider}/{model}", counts=("n", "best_of"))
-        return post(f"{base_url}/chat/completions", body)
+        name = f"{self.provider}/{model}"
+        body = with_extra(body, decoding, model=name, counts=("n", "best_of"))
+        return post(f"{base_url}/chat/completions", body, model=name)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """A bearer key, where there is one."""
