@@ -97,6 +97,8 @@ def _assert(
     confidence: float | None,
 ) -> ConvergenceResult:
     __tracebackhide__ = True
+    if isinstance(models, Panel):
+        _check_panel(models.names, models.test.nodeid)
     samples = as_samples(models)
     test = samples.test
     declaration = test.declaration if test else None
@@ -148,11 +150,7 @@ def _question(
             details=["the marker's threshold is for the score of a group, not for one prompt"],
             fix=[f"assert_{direction}(models, threshold=0.8)"],
         )
-    if len(samples.models) < 2:
-        raise SettingsError(
-            f"{where}: convergence needs two models, the panel has {len(samples.models)}",
-            fix=["name more with --convergence-models", "for one model, use assert_rate"],
-        )
+    _check_panel(samples.models, where)
     chosen_label = label if label is not None else declaration.label if declaration else None
     chosen_metric = metric or ("label" if label is not None else None)
     if chosen_metric is None:
@@ -169,6 +167,14 @@ def _question(
         capability=declaration.capability if declaration else "",
         simulated=simulated(test, samples.models),
     )
+
+
+def _check_panel(names: Sequence[str], where: str) -> None:
+    if len(names) < 2:
+        raise SettingsError(
+            f"{where}: convergence needs two models, the panel has {len(names)}",
+            fix=["name more with --convergence-models"],
+        )
 
 
 def _labeller(test: EvalTest | None, label: str | Labeller | None) -> Labeller | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ParameterSet = type(pytest.param(None))
 
-cases_key = pytest.StashKey[tuple[Case, ...]]()
+cases_key = pytest.StashKey[Sequence[Case]]()
 
 
 def marks_of(item: pytest.Item) -> list[Mapping[str, Any]]:

@@ -154,9 +154,9 @@ def declare(marks: Iterable[Mapping[str, Any]], settings: Settings, *, where: st
 
 def _decoding(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     marked = {name: given[name] for name in (*DECODING_KEYS, "extra") if name in given}
-    low, high = ({}, settings["decoding"])
-    if "decoding" not in settings.explicit:
-        low, high = high, low
+    low, high = settings["decoding"], {}
+    if "decoding" in settings.explicit:
+        low, high = settings.beneath["decoding"], low
     merged = {**low, **marked, **high}
     extra = {**low.get("extra", {}), **marked.get("extra", {}), **high.get("extra", {})}
     return {**merged, "extra": extra} if extra else merged

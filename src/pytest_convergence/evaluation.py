@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_convergence.models.messages import Prompt
     from pytest_convergence.models.recorded import RecordedResponses
     from pytest_convergence.models.response import Response
+    from pytest_convergence.models.simulated import SimulatedPanel
     from pytest_convergence.models.wire import Model, WireRequest
     from pytest_convergence.panel import EvalTest
     from pytest_convergence.recordings import Recordings
@@ -153,13 +154,25 @@ class Evaluation:
 
     def _resolve(self, spec: str) -> Model:
         if spec.startswith("sim/"):
-            from pytest_convergence.models.simulated import SimulatedPanel, simulated_model
+            from pytest_convergence.models.simulated import simulated_model
 
-            paths = [self.settings.rootpath / path for path in self.settings["simulation"]]
-            return simulated_model(spec, panel=SimulatedPanel.read(paths) if paths else None)
+            return simulated_model(spec, panel=self._simulated_panel)
         from pytest_convergence.models.specs import resolve
 
         return resolve(spec, environ=os.environ, custom=self._registered("models"))
+
+    @cached_property
+    def _simulated_panel(self) -> SimulatedPanel | None:
+        """The simulated panel's behaviour, from the files and folders that the settings name."""
+        from pytest_convergence.models.simulated import SimulatedPanel
+
+        named = [self.settings.rootpath / path for path in self.settings["simulation"]]
+        paths = [
+            path
+            for name in named
+            for path in (sorted(name.glob("*.toml")) if name.is_dir() else [name])
+        ]
+        return SimulatedPanel.read(paths) if paths else None
 
     def _registered(self, kind: str) -> dict[str, Any]:
         """What users registered by ``pytest_convergence_<kind>``."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_convergence.session import end_traceback_at_user, start_session
 from pytest_convergence.session import session_of as _session
-from pytest_convergence.session import start_session
 from pytest_convergence.settings import add_options
 
 if TYPE_CHECKING:
@@ -77,9 +77,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Results ride on the report, so that they survive a worker's crash."""
+    end_traceback_at_user(call)
     report = yield
     _session(item.config).attach(item, report)
     return report

@@ -35,9 +35,9 @@ class RunRecord:
         if carried is None:
             return
         self.evals.add(report.nodeid)
-        if report.skipped and not carried:
-            self.skipped.add(report.nodeid)
         entries = json.loads(carried) if isinstance(carried, str) else carried
+        if report.skipped and not entries:
+            self.skipped.add(report.nodeid)
         self.entries.extend(entries)
         if report.skipped and any(e["result"]["verdict"] == "incomplete" for e in entries):
             self.incomplete.add(report.nodeid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,6 +52,20 @@ def start_session(config: pytest.Config) -> None:
         session.open()
     if session.count is not None:
         config.pluginmanager.register(session.count, "convergence-count")
+
+
+def end_traceback_at_user(call: pytest.CallInfo[None]) -> None:
+    """Where an error is the user's to mend, the way through this package explains nothing."""
+    if call.excinfo is None or not isinstance(call.excinfo.value, ConvergenceError):
+        return
+    package = str(Path(__file__).parent)
+    last, entry = None, call.excinfo.value.__traceback__
+    while entry is not None:
+        if not entry.tb_frame.f_code.co_filename.startswith(package):
+            last = entry
+        entry = entry.tb_next
+    if last is not None:
+        last.tb_next = None
 
 
 def session_of(config: pytest.Config) -> ConvergenceSession:

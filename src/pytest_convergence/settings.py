@@ -198,12 +198,23 @@ OPTIONS = (
 
 
 class Settings:
-    """All settings of a run, resolved once. ``explicit`` are those the command line set."""
+    """All settings of a run, resolved once.
 
-    def __init__(self, rootpath: Path, values: Mapping[str, Any], explicit: frozenset[str]) -> None:
+    ``explicit`` are those the command line set; ``beneath`` what they would be without it, for
+    those that are merged key by key.
+    """
+
+    def __init__(
+        self,
+        rootpath: Path,
+        values: Mapping[str, Any],
+        explicit: frozenset[str],
+        beneath: Mapping[str, Any],
+    ) -> None:
         self.rootpath = rootpath
         self.values = values
         self.explicit = explicit
+        self.beneath = beneath
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -244,15 +255,18 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         For a value that cannot be used, naming the source that gave it.
     """
     values: dict[str, Any] = {}
+    beneath: dict[str, Any] = {}
     explicit: set[str] = set()
     for option in OPTIONS:
         given = config.getoption(option.option)
         if given is not None:
             explicit.add(option.name)
             values[option.name] = given if option.flag else _read(option, given, option.option)
+            if option.read is _pairs:
+                beneath[option.name] = _fallback(option, config, environ)
         else:
             values[option.name] = _fallback(option, config, environ)
-    return Settings(config.rootpath, values, frozenset(explicit))
+    return Settings(config.rootpath, values, frozenset(explicit), beneath)
 
 
 def _fallback(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Any:

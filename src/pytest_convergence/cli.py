@@ -1,0 +1,127 @@
+"""The ``convergence`` command: look after recordings and runs, without running a test."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_convergence.errors import ConvergenceError
+from pytest_convergence.session import session_of
+from pytest_convergence.text import printable
+
+if TYPE_CHECKING:
+    from pytest_convergence.evaluation import Evaluation
+    from pytest_convergence.models.wire import WireRequest
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code: 0 well, 1 something found, 2 cannot."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except ConvergenceError as error:
+        print(f"convergence: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="convergence", description="look after recordings and runs of pytest-convergence"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="no secrets, no orphans, no stale requests in the recordings",
+        description="Check the recordings. Collects the tests (runs none) to know what they ask.",
+    )
+    check.add_argument("paths", nargs="*", help="tests to collect, as for pytest")
+    check.add_argument("--cassettes", default=None, metavar="DIR", help="folder of recordings")
+    check.set_defaults(run=_check)
+    move = commands.add_parser(
+        "move",
+        help="move the recordings of a test that was renamed",
+        description="convergence move evals/test_a.py::test_old evals/test_b.py::test_new",
+    )
+    move.add_argument("old", help="the test's node id before, without parameters")
+    move.add_argument("new", help="its node id now")
+    move.add_argument("--cassettes", default="cassettes", metavar="DIR")
+    move.set_defaults(run=_move)
+    return parser
+
+
+# This package is imported before pytest can rewrite its assertions, which it has none of.
+_QUIETLY = (
+    *("--collect-only", "-qq", "-p", "no:xdist", "-o", "addopts="),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
+
+
+class _Collected:
+    """Collects in this process and keeps what the tests would ask."""
+
+    def __init__(self) -> None:
+        self.known: dict[PurePosixPath, set[WireRequest]] = {}
+        self.rootdir = Path.cwd()
+        self.cassettes = Path("cassettes")
+        self.problem: ConvergenceError | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Called when collection is done."""
+        own = session_of(session.config)
+        self.rootdir = session.config.rootpath
+        self.cassettes = own.evaluation.cassettes
+        try:
+            self._add(own.evaluation, own.selected)
+        except ConvergenceError as error:
+            self.problem = error
+
+    def _add(self, evaluation: Evaluation, items: Sequence[pytest.Item]) -> None:
+        from pytest_convergence.collect import cases_key
+
+        for item in items:
+            for unit in evaluation.units(item.stash.get(cases_key, ())):
+                self.known.setdefault(unit.cassette, set()).add(unit.request)
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from pytest_convergence.housekeeping import check
+
+    collected = _Collected()
+    with redirect_stdout(StringIO()) as said:
+        code = pytest.main([*_QUIETLY, *parsed.paths], plugins=[collected])
+    if collected.problem is not None:
+        raise collected.problem
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise ConvergenceError(
+            "the tests cannot be collected",
+            details=said.getvalue().splitlines()[-12:],
+            fix=["mend what pytest says above"],
+        )
+    root = Path(parsed.cassettes) if parsed.cassettes else collected.cassettes
+    findings = check(root, rootdir=collected.rootdir, known=collected.known)
+    for finding in findings:
+        print(f"{finding.path}: {finding.kind}: {printable(finding.message, limit=500)}")
+        print(f"    fix: {printable(finding.fix, limit=500)}")
+    count = sum(1 for _ in root.rglob("*.json")) if root.exists() else 0
+    print(f"convergence check: {len(findings)} findings in {count} files below {root}")
+    return 1 if findings else 0
+
+
+def _move(parsed: argparse.Namespace) -> int:
+    from pytest_convergence.housekeeping import move
+    from pytest_convergence.recordings import Recordings
+
+    recordings = Recordings(Path(parsed.cassettes), Path(".convergence") / "journal")
+    moved = move(recordings, parsed.old, parsed.new)
+    for old, new in moved:
+        print(f"{old} -> {new}")
+    print(f"convergence move: {len(moved)} files")
+    return 0
