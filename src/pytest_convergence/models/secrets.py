@@ -10,9 +10,10 @@ from pytest_convergence.errors import SettingsError
 
 _REDACTED = "[redacted]"
 
+# Look-aheads are bounded, so that no text takes more than linear time.
 _KEY_SHAPES = re.compile(
     # The prefixes that providers give their keys, then a body with at least one digit or star.
-    r"\b(?:sk|rk|gsk|xai|hf|fw|nvapi|csk|pplx|tgp|key|org|proj|user)[-_](?=[\w*.-]*[\d*])[\w*.-]{6,}"
+    r"\b(?:sk|rk|gsk|xai|hf|fw|nvapi|csk|pplx|tgp|key|org|proj|user)[-_](?=[\w*.-]{0,99}[\d*])[\w*.-]{6,}"
     r"|\bAIza[\w-]{10,}|\bya29\.[\w.-]+|\bAQ\.[\w-]{20,}",
     re.IGNORECASE,
 )
@@ -20,7 +21,7 @@ _BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[^\s\"',;}]{6,}", re.IGNORECASE)
 _NAMED = re.compile(
     r"((?:api[-_]?key|x-goog-api-key|authorization|access[-_]?token|client[-_]?secret|password)"
     # After a colon there may be prose ("invalid_api_key: Incorrect …"): a key has a digit.
-    r"[\"']?\s*(?:=|:(?=\s*[\"']?[^\s\"',&;}]*\d))\s*[\"']?)(?!bearer|basic)[^\s\"',&;}]+",
+    r"[\"']?\s*(?:=|:(?=\s*[\"']?[^\s\"',&;}]{0,99}\d))\s*[\"']?)(?!bearer|basic)[^\s\"',&;}]+",
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(
