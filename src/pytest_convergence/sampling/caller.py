@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST_BACKOFF = 60.0
+_BACKOFF_HERE = 0.02
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Caller:
         call = _Call(unit, sample, order)
         retrying = AsyncRetrying(
             stop=self._stop(call),
-            wait=_wait(unit.model),
+            wait=_wait(unit.model, self._settings.backoff),
             retry=retry_if_result(lambda exchange: exchange.verdict == "retry"),
             retry_error_callback=_last,
             sleep=self._lanes.sleep,
@@ -142,9 +143,9 @@ class Caller:
         return stop
 
 
-def _wait(model: Model) -> Callable[[RetryCallState], float]:
+def _wait(model: Model, unit: float) -> Callable[[RetryCallState], float]:
     # What answers in this process has no crowd in front of it.
-    unit = 0.5 if model.transport is None else 0.02
+    unit = unit if model.transport is None else min(unit, _BACKOFF_HERE)
     backoff = wait_exponential_jitter(multiplier=unit, max=_LONGEST_BACKOFF, jitter=unit)
 
     def wait(state: RetryCallState) -> float:

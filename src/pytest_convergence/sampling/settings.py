@@ -63,6 +63,8 @@ class SamplingSettings:
         Further attempts after the first; 0 for none.
     total_seconds
         Seconds for one call with all its attempts and the pauses between them.
+    backoff
+        Seconds before the first retry; each further one waits about twice as long, with jitter.
     retry_missing
         Ask again where a recorded answer is a final failure.
     max_cost
@@ -86,14 +88,15 @@ class SamplingSettings:
     timeout: float = 120.0
     max_retries: int = 6
     total_seconds: float = 900.0
+    backoff: float = 0.5
     retry_missing: bool = False
     max_cost: float | None = None
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ahead: int | None = None
-    start: int = 4
+    start: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "total_seconds", "start"):
+        for name in ("timeout", "total_seconds", "backoff", "start"):
             if not getattr(self, name) > 0:
                 raise SettingsError(
                     f"{name}={getattr(self, name)} is not usable",

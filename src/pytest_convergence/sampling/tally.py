@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     pass
 
 _CHARACTERS_PER_TOKEN = 4
-_ANSWER_TOKENS = 256
+ANSWER_TOKENS = 256
 _SETTLED = 5
 
 
@@ -169,7 +169,7 @@ class Tally:
         if count.answers >= _SETTLED and count.output_tokens:
             answer = count.output_tokens / count.answers
         else:
-            answer = _ANSWER_TOKENS
+            answer = ANSWER_TOKENS
         return prompt_tokens(unit) + answer
 
 
