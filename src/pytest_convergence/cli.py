@@ -84,10 +84,10 @@ class _Collected:
             self.problem = error
 
     def _add(self, evaluation: Evaluation, items: Sequence[pytest.Item]) -> None:
-        from pytest_convergence.collect import cases_key
+        from pytest_convergence.collect import cases_of
 
         for item in items:
-            for unit in evaluation.units(item.stash.get(cases_key, ())):
+            for unit in evaluation.units(cases_of(item)):
                 self.known.setdefault(unit.cassette, set()).add(unit.request)
 
 

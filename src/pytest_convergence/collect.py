@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ParameterSet = type(pytest.param(None))
 
-cases_key = pytest.StashKey[Sequence[Case]]()
+cases_key = pytest.StashKey[tuple[Case, ...]]()
 
 
 def marks_of(item: pytest.Item) -> list[Mapping[str, Any]]:
@@ -243,6 +243,12 @@ def _prompts_with_ids(mark: pytest.Mark) -> Iterator[tuple[Any, str | None]]:
         elif len(ordered) == 1:
             arguments = (value,)
         yield arguments[ordered.index("prompt")], identity
+
+
+def cases_of(item: pytest.Item) -> tuple[Case, ...]:
+    """The declared cases of a collected test; none for one that makes its prompts up."""
+    none: tuple[Case, ...] = ()
+    return item.stash.get(cases_key, none)
 
 
 def as_collect_error(error: ConvergenceError) -> pytest.Collector.CollectError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,6 +35,6 @@ def is_group(item: pytest.Item) -> bool:
 
 def _our_models(item: pytest.Item) -> bool:
     # A suite that defines its own ``models`` fixture keeps it.
-    information = getattr(item, "_fixtureinfo", None)
+    information: Any = getattr(item, "_fixtureinfo", None)
     definitions = information.name2fixturedefs.get("models", ()) if information else ()
     return bool(definitions) and definitions[-1].func.__module__ == _PLUGIN

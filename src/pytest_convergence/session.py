@@ -151,12 +151,12 @@ class ConvergenceSession:
         self.selected = [item for item in items if is_eval(item)]
         if not self.selected or self.config.option.collectonly:
             return
-        from pytest_convergence.collect import cases_key
+        from pytest_convergence.collect import cases_of
         from pytest_convergence.groups import GroupItem
 
         cases: dict[str, Case] = {}
         for item in self.selected:
-            own = item.group.cases if isinstance(item, GroupItem) else item.stash.get(cases_key, ())
+            own = item.group.cases if isinstance(item, GroupItem) else cases_of(item)
             cases.update((case.id, case) for case in own)
         try:
             self.evaluation.start(list(cases.values()))
@@ -176,7 +176,7 @@ class ConvergenceSession:
     def test_of(self, item: pytest.Item) -> EvalTest:
         """The running test, made on first use."""
         if test_key not in item.stash:
-            from pytest_convergence.collect import cases_key, marks_of
+            from pytest_convergence.collect import cases_of, marks_of
             from pytest_convergence.declaration import declare
             from pytest_convergence.panel import EvalTest
 
@@ -188,7 +188,7 @@ class ConvergenceSession:
                 test_file=item.nodeid.split("::", 1)[0],
                 test_name=".".join([*names, getattr(item, "originalname", item.name)]),
                 declaration=declare(marks_of(item), self.settings, where=item.nodeid),
-                cases=item.stash.get(cases_key, ()),
+                cases=cases_of(item),
                 data=dict(callspec.params) if callspec else {},
                 results=item.stash.setdefault(results_key, []),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,23 +15,16 @@ from pytest_convergence.metrics.estimates import (
     PairMatrices,
     PromptEstimate,
 )
+from pytest_convergence.metrics.jackknife import (
+    Jackknifed,
+    PanelJackknife,
+    interval,
+    jackknife_panel,
+)
 from pytest_convergence.metrics.summaries import Floats, Summaries
-from pytest_convergence.metrics.terms import (
-    PairTerms,
-    PairValues,
-    family_starts,
-    pair_values,
-    terms_from_summaries,
-    values_without,
-)
-from pytest_convergence.stats.intervals import (
-    Jackknife,
-    jackknife,
-    jackknife_bounds,
-    jackknife_interval,
-    response_interval,
-)
+from pytest_convergence.metrics.terms import PairTerms, family_starts, terms_from_summaries
 from pytest_convergence.stats.permutation import prompt_permutation
+from pytest_convergence.stats.resampling import response_interval
 
 LEAST_FAMILIES = 4
 LEAST_ROOM = 0.05
@@ -73,7 +66,7 @@ def estimate_group(
     starts = family_starts(ordered.families)
     terms = terms_from_summaries(ordered)
     samples = _samples(ordered)
-    parts = _jackknives(terms, starts, replicated=samples > 1)
+    parts = jackknife_panel(terms, starts, replicated=samples > 1)
     result = _group(ordered, terms, parts, samples, confidence)
     if permutations:
         test = prompt_permutation(ordered, permutations=permutations, seed=seed)
@@ -115,76 +108,36 @@ def _samples(summaries: Summaries) -> int:
     return int(min(medians, default=0))
 
 
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Values of pairs and panel with their jackknives over families, and prompts left out."""
-
-    pairs: PairValues
-    panel: PairValues
-    chosen: NDArray[np.bool_]
-    pair_score: Jackknife
-    pair_room: Jackknife
-    score: Jackknife
-    room: Jackknife
-    similarity: Jackknife
-    without_prompt: Floats
-    families: int
-
-
-def _jackknives(terms: PairTerms, starts: NDArray[np.intp], *, replicated: bool) -> _Parts:
-    pairs = pair_values(terms, replicated=replicated)
-    chosen = np.triu(np.isfinite(pairs.similarity), k=1)
-    panel = pairs.panel(chosen)
-    by_family = terms.by_family(starts)
-    without = values_without(by_family, replicated=replicated)
-    panel_without = without.panel(chosen)
-    prompts = values_without(terms, replicated=replicated).panel(chosen)
-    by_pair = by_family.shared > 0
-    by_panel = np.asarray(by_pair[chosen].any(axis=0))
-    return _Parts(
-        pairs=pairs,
-        panel=panel,
-        chosen=chosen,
-        pair_score=jackknife(pairs.score, without.score, by_pair),
-        pair_room=jackknife(pairs.room, without.room, by_pair),
-        score=jackknife(panel.score, panel_without.score, by_panel),
-        room=jackknife(panel.room, panel_without.room, by_panel),
-        similarity=jackknife(panel.similarity, panel_without.similarity, by_panel),
-        without_prompt=prompts.score,
-        families=int(by_panel.sum()),
-    )
-
-
 def _group(
-    summaries: Summaries, terms: PairTerms, parts: _Parts, samples: int, confidence: float
+    summaries: Summaries, terms: PairTerms, parts: PanelJackknife, samples: int, confidence: float
 ) -> GroupEstimate:
-    undefined = _why_undefined(parts)
-    score = None if undefined else float(parts.panel.score)
-    own, to_others = _by_model(terms, parts, samples)
+    panel = parts.panel
+    undefined = _why_undefined(panel)
+    own = _own(terms, samples)
     mmd2 = _mmd2(terms, samples)
     return GroupEstimate(
         models=summaries.models,
         prompts=summaries.prompts,
-        families=parts.families,
+        families=int(panel.families),
         samples=samples,
-        similarity=float(parts.panel.similarity),
-        similarity_interval=jackknife_interval(parts.similarity, confidence),
-        within=float(np.nanmean(own)) if samples > 1 else None,
-        floor=float(parts.panel.floor),
-        same_model_floor=_mean(np.diagonal(parts.pairs.floor)),
-        ceiling=float(parts.panel.ceiling),
-        standard_error=float(parts.room.standard_error),
-        score=score,
-        interval=None if undefined else jackknife_interval(parts.score, confidence),
+        similarity=float(panel.values.similarity),
+        similarity_interval=interval(panel.similarity_bounds(confidence), confidence),
+        within=_mean(own) if samples > 1 else None,
+        floor=float(panel.values.floor),
+        same_model_floor=_mean(np.diagonal(parts.everywhere.floor)),
+        ceiling=float(panel.values.ceiling),
+        standard_error=float(panel.room_error),
+        score=None if undefined else float(panel.values.score),
+        interval=None if undefined else interval(panel.score_bounds(confidence), confidence),
         undefined=undefined,
         pairs=_matrices(parts, own, mmd2, confidence),
         own=own,
-        to_others=to_others,
-        by_prompt=_by_prompt(terms, parts.chosen),
-        leverage=parts.without_prompt - parts.panel.score,
+        to_others=_to_others(parts.everywhere.similarity),
+        by_prompt=_by_prompt(terms, parts),
+        leverage=parts.without_prompt.score - panel.values.score,
         permutation_mean=None,
         permutation_p=None,
-        mmd2=_mean(mmd2[parts.chosen]) if samples > 1 else None,
+        mmd2=_mean(mmd2[parts.rows, parts.columns]) if samples > 1 else None,
         mmd_p=None,
         duplicates=summaries.duplicates,
         identical=all_identical(summaries),
@@ -197,11 +150,12 @@ def _mean(values: Floats) -> float:
     return float(finite.mean()) if len(finite) else float("nan")
 
 
-def _why_undefined(parts: _Parts) -> str | None:
-    if parts.families < LEAST_FAMILIES:
-        return f"{parts.families} families of prompts: a score needs at least {LEAST_FAMILIES}"
-    room, error = float(parts.panel.room), float(parts.room.standard_error)
-    if not np.isfinite(room):
+def _why_undefined(panel: Jackknifed) -> str | None:
+    if panel.families < LEAST_FAMILIES:
+        count = int(panel.families)
+        return f"{count} families of prompts: a score needs at least {LEAST_FAMILIES}"
+    room, error = float(panel.values.room), float(panel.room_error)
+    if not np.isfinite(room + error):
         return "no two models share enough prompts"
     if room < LEAST_ROOM:
         return f"ceiling - floor is {room:.3f}, under {LEAST_ROOM}: agreement by chance is all"
@@ -213,19 +167,20 @@ def _why_undefined(parts: _Parts) -> str | None:
     return None
 
 
-def _by_model(terms: PairTerms, parts: _Parts, samples: int) -> tuple[Floats, Floats]:
-    """Each model's mean similarity to itself and to the others, shape (M,)."""
-    models = len(parts.pairs.similarity)
-    others = parts.pairs.similarity.copy()
-    np.fill_diagonal(others, np.nan)
-    to_others = np.array([_mean(row) for row in others])
-    if samples < 2:
-        return np.full(models, np.nan), to_others
+def _own(terms: PairTerms, samples: int) -> Floats:
+    """Each model's mean similarity to itself, shape (M,); nan where one sample a prompt."""
     sums = np.diagonal(terms.within).sum(axis=0)
     counts = np.diagonal(terms.replicated).sum(axis=0)
-    own: Floats = np.full(models, np.nan)
-    np.divide(sums, counts, out=own, where=counts > 0)
-    return own, to_others
+    own: Floats = np.full(len(counts), np.nan)
+    if samples > 1:
+        np.divide(sums, counts, out=own, where=counts > 0)
+    return own
+
+
+def _to_others(similarity: Floats) -> Floats:
+    others = similarity.copy()
+    np.fill_diagonal(others, np.nan)
+    return np.array([_mean(row) for row in others])
 
 
 def _mmd2(terms: PairTerms, samples: int) -> Floats:
@@ -240,31 +195,42 @@ def _mmd2(terms: PairTerms, samples: int) -> Floats:
     return result
 
 
-def _matrices(parts: _Parts, own: Floats, mmd2: Floats, confidence: float) -> PairMatrices:
+def _matrices(parts: PanelJackknife, own: Floats, mmd2: Floats, confidence: float) -> PairMatrices:
     """Matrices of the pairs; a pair whose own score means nothing has nan for it."""
-    room, error = parts.pair_room.value, parts.pair_room.standard_error
-    enough = parts.pair_score.units >= LEAST_FAMILIES
-    defined = enough & (room >= LEAST_ROOM) & (room >= LEAST_ERRORS * error)
-    np.fill_diagonal(defined, False)
-    low, high = jackknife_bounds(parts.pair_score, confidence)
-    score = np.where(defined, parts.pair_score.value, np.nan)
-    similarity, ceiling = parts.pairs.similarity.copy(), parts.pairs.ceiling.copy()
+    values, error = parts.pairs.values, parts.pairs.room_error
+    defined = (
+        (parts.pairs.families >= LEAST_FAMILIES)
+        & (values.room >= LEAST_ROOM)
+        & (values.room >= LEAST_ERRORS * error)
+    )
+    low, high = parts.pairs.score_bounds(confidence)
+
+    def matrix(by_pair: Floats, diagonal: Floats) -> Floats:
+        full: Floats = np.full((len(own), len(own)), np.nan)
+        full[parts.rows, parts.columns] = np.where(defined, by_pair, np.nan)
+        full[parts.columns, parts.rows] = full[parts.rows, parts.columns]
+        np.fill_diagonal(full, diagonal)
+        return full
+
+    nothing = np.full_like(own, np.nan)
+    similarity, ceiling = parts.everywhere.similarity.copy(), parts.everywhere.ceiling.copy()
     np.fill_diagonal(similarity, own)
     np.fill_diagonal(ceiling, own)
-    np.fill_diagonal(score, np.where(np.isfinite(own), 1.0, np.nan))
     return PairMatrices(
         similarity=similarity,
-        floor=parts.pairs.floor,
+        floor=parts.everywhere.floor,
         ceiling=ceiling,
-        score=score,
-        low=np.where(defined, low, np.nan),
-        high=np.where(defined, high, np.nan),
+        score=matrix(values.score, np.where(np.isfinite(own), 1.0, np.nan)),
+        low=matrix(low, nothing),
+        high=matrix(high, nothing),
         mmd2=mmd2,
     )
 
 
-def _by_prompt(terms: PairTerms, chosen: NDArray[np.bool_]) -> Floats:
-    sums, counts = terms.between[chosen].sum(axis=0), terms.shared[chosen].sum(axis=0)
+def _by_prompt(terms: PairTerms, parts: PanelJackknife) -> Floats:
+    """Each prompt's mean similarity over the pairs that share it, shape (P,)."""
+    sums = terms.between[parts.rows, parts.columns].sum(axis=0)
+    counts = terms.shared[parts.rows, parts.columns].sum(axis=0)
     result: Floats = np.full(len(counts), np.nan)
     np.divide(sums, counts, out=result, where=counts > 0)
     return result
@@ -342,9 +308,9 @@ def estimate_prompt(
     own[counts < 2] = np.nan
     np.fill_diagonal(pairs, own)
     chosen = np.triu(np.ones_like(pairs, dtype=bool), k=1)
-    interval: Interval | None = None
+    found: Interval | None = None
     if resamples and (counts > 1).any():
-        interval = response_interval(
+        found = response_interval(
             list(blocks.values()), level=confidence, resamples=resamples, seed=seed
         )
     return PromptEstimate(
@@ -353,6 +319,6 @@ def estimate_prompt(
         similarity=float(pairs[chosen].mean()),
         within=_mean(own) if (counts > 1).any() else None,
         pairs=pairs,
-        interval=interval,
+        interval=found,
         identical=all_identical(summaries),
     )

@@ -6,12 +6,15 @@ subtraction: the whole jackknife of a panel costs no more than the estimate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats, Summaries
+
+_PER_PROMPT = ("shared", "between", "cross", "partners", "within", "replicated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +25,8 @@ class PairTerms:
     is the sum of ``a_p . b_j`` over the ``partners`` prompts ``j`` of other families; it is the
     first model's row, so that ``cross[a, b]`` and ``cross[b, a]`` differ. ``within[a, b]`` is the
     within of model ``a`` on prompts shared with ``b``, and ``replicated`` counts the prompts on
-    which it is known.
+    which it is known. ``top`` and ``least`` are the largest and the smallest similarity that two
+    responses can have.
     """
 
     shared: Floats
@@ -31,22 +35,20 @@ class PairTerms:
     partners: Floats
     within: Floats
     replicated: Floats
+    top: float
+    least: float
 
     def by_family(self, starts: NDArray[np.intp]) -> PairTerms:
         """The same sums by family; ``starts`` are the first positions of the families."""
-        return PairTerms(
-            *(
-                np.add.reduceat(array, starts, axis=2)
-                for array in (
-                    self.shared,
-                    self.between,
-                    self.cross,
-                    self.partners,
-                    self.within,
-                    self.replicated,
-                )
-            )
-        )
+        sums: dict[str, Any] = {
+            name: np.add.reduceat(getattr(self, name), starts, axis=2) for name in _PER_PROMPT
+        }
+        return replace(self, **sums)
+
+    @property
+    def arrays(self) -> tuple[Floats, ...]:
+        """The arrays, in the order of the fields."""
+        return tuple(getattr(self, name) for name in _PER_PROMPT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +62,17 @@ class PairValues:
     floor: Floats
     ceiling: Floats
 
-    def panel(self, pairs: NDArray[np.bool_]) -> PairValues:
-        """Means over the pairs marked in ``pairs``, shape (M, M): scalars, or shape (U,)."""
+    def chosen(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> PairValues:
+        """The values of K pairs, shape (K,) or (K, U)."""
+        return PairValues(
+            self.similarity[rows, columns], self.floor[rows, columns], self.ceiling[rows, columns]
+        )
+
+    def mean(self) -> PairValues:
+        """The panel: means over the first axis."""
         return PairValues(
             *(
-                np.asarray(array[pairs].mean(axis=0))
+                np.asarray(array.mean(axis=0))
                 for array in (self.similarity, self.floor, self.ceiling)
             )
         )
@@ -112,7 +120,20 @@ def terms_from_summaries(summaries: Summaries) -> PairTerms:
         partners,
         (within * replicated)[:, None, :] * shared,
         replicated[:, None, :] * shared,
+        **_extremes(summaries),
     )
+
+
+def _extremes(summaries: Summaries) -> dict[str, float]:
+    """By Cauchy-Schwarz no two responses are more alike than the largest squared norm.
+
+    For features without negative entries they are no less alike than not at all. Unit vectors
+    stored as float32 are taken for what they are meant to be.
+    """
+    norms = summaries.squares[summaries.counts > 0] / summaries.counts[summaries.counts > 0]
+    top = float(norms.max(initial=0.0)) or 1.0
+    top = 1.0 if abs(top - 1.0) < 1e-5 else top
+    return {"top": top, "least": 0.0 if (summaries.sums >= 0).all() else -top}
 
 
 def _row_sums(means: Floats, present: Floats) -> Floats:
@@ -153,7 +174,7 @@ def pair_values(terms: PairTerms, *, replicated: bool) -> PairValues:
     replicated
         False where models have one sample a prompt: the ceiling is then 1.
     """
-    return _values(*_totals(terms), replicated=replicated)
+    return _values(*_totals(terms), ceiling=None if replicated else terms.top)
 
 
 def values_without(terms: PairTerms, *, replicated: bool) -> PairValues:
@@ -171,22 +192,12 @@ def values_without(terms: PairTerms, *, replicated: bool) -> PairValues:
         partners - 2.0 * terms.partners,
         within - terms.within,
         known - terms.replicated,
-        replicated=replicated,
+        ceiling=None if replicated else terms.top,
     )
 
 
 def _totals(terms: PairTerms) -> tuple[Floats, ...]:
-    return tuple(
-        array.sum(axis=2)
-        for array in (
-            terms.shared,
-            terms.between,
-            terms.cross,
-            terms.partners,
-            terms.within,
-            terms.replicated,
-        )
-    )
+    return tuple(array.sum(axis=2) for array in terms.arrays)
 
 
 def _values(
@@ -197,12 +208,12 @@ def _values(
     within: Floats,
     known: Floats,
     *,
-    replicated: bool,
+    ceiling: float | None,
 ) -> PairValues:
     similarity = _ratio(between, shared)
     floor = _ratio(cross, partners)
-    if not replicated:
-        return PairValues(similarity, floor, np.where(np.isnan(similarity), np.nan, 1.0))
+    if ceiling is not None:
+        return PairValues(similarity, floor, np.where(np.isnan(similarity), np.nan, ceiling))
     own = np.maximum(_ratio(within, known), 0.0)
     return PairValues(similarity, floor, np.sqrt(own * own.swapaxes(0, 1)))
 

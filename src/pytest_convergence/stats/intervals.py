@@ -1,48 +1,87 @@
-"""Intervals whose unit is the prompt, or the family of prompts; for one prompt, the response."""
+"""Intervals over prompts: test inversion on a jackknifed ratio, made safe near unanimity.
+
+A plain jackknife-t falls short where prompts are few, where a handful of them carries all the
+disagreement, and where the scale (ceiling minus floor) is itself uncertain. Four remedies, each
+known by itself:
+
+- Fieller: a value ``t`` is in the interval where ``numerator - t * denominator`` is compatible
+  with zero, so the uncertainty of the scale is in it.
+- Hall's transformation removes the skewness of that difference (Hall 1992, On the removal of
+  skewness by transformation, J. R. Stat. Soc. B 54).
+- The degrees of freedom of Student's t come from the kurtosis of the prompts' contributions:
+  a variance that rests on two prompts is not known to 19 degrees of freedom.
+- Where all or nearly all prompts agree exactly, how many prompts that do not might have been
+  missed bounds the interval (Clopper & Pearson 1934).
+
+What they reach is measured by ``benchmarks/validity.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pytest_convergence.metrics.estimates import Interval
 from pytest_convergence.metrics.summaries import Floats
+
+METHOD = "test inversion over families (Fieller, Hall, Clopper-Pearson)"
+
+# Above this many families that are not unanimous, their own spread says enough.
+_FEW_INFORMATIVE = 8
+# Skewness estimated from few families is drawn towards none by n / (n + this).
+_SKEWNESS_PRIOR = 2.0
+# The quantile is stretched by 1 + this / n: what is left at five families.
+_STRETCH = 0.6
+_TIE = 1e-6  # float32 unit vectors are not closer to 1 than this
 
 
 @dataclass(frozen=True, eq=False)
-class Jackknife:
-    """A statistic, its values with one unit left out (last axis) and its standard error."""
+class Contributions:
+    """What each unit (family of prompts) contributes to ``numerator / denominator``.
 
-    value: Floats
-    deleted: Floats
-    standard_error: Floats
-    units: Floats
+    ``numerator`` and ``denominator`` have shape (...); ``over`` and ``under`` are the units'
+    jackknife deviations from them and ``counted`` says which units the ratio rests on, all of
+    shape (..., U). A plain mean has denominator 1 and ``under`` zero.
+    """
+
+    numerator: Floats
+    denominator: Floats
+    over: Floats
+    under: Floats
+    counted: NDArray[np.bool_]
+
+    @property
+    def units(self) -> Floats:
+        """How many units the ratio rests on, shape (...)."""
+        return np.asarray(self.counted.sum(axis=-1), dtype=np.float64)
+
+    @property
+    def value(self) -> Floats:
+        """The ratio; not finite where the denominator is zero."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.numerator / self.denominator)
 
 
-def jackknife(value: Floats, deleted: Floats, counted: NDArray[np.bool_]) -> Jackknife:
-    """Delete-one jackknife over the last axis of ``deleted``.
+def deviations(value: Floats, without: Floats, counted: NDArray[np.bool_]) -> Floats:
+    """Each unit's jackknife pseudo-value minus the estimate, shape (..., U).
 
     Parameters
     ----------
-    value, deleted
-        The statistic, shape (...), and its values with one unit left out, shape (..., U).
+    value, without
+        A statistic, shape (...), and the same with one unit left out, shape (..., U).
     counted
-        Which units the statistic rests on, shape (..., U).
-
-    Notes
-    -----
-    The variance is taken around the full estimate, the larger of the two usual forms (Efron &
-    Tibshirani 1993, An Introduction to the Bootstrap, ch. 11). nan where a deletion leaves
-    nothing.
+        Which units the statistic rests on.
     """
-    value = np.asarray(value, dtype=np.float64)
-    units = counted.sum(axis=-1).astype(np.float64)
-    moves = np.where(counted, deleted - value[..., None], 0.0)
-    factor = np.where(units > 1, (units - 1.0) / np.maximum(units, 1.0), np.nan)
-    return Jackknife(value, deleted, np.sqrt(factor * (moves**2).sum(axis=-1)), units)
+    units = counted.sum(axis=-1, keepdims=True)
+    moves = np.where(counted, np.asarray(value)[..., None] - np.where(counted, without, 0.0), 0.0)
+    return np.asarray((units - 1) * moves)
+
+
+def standard_error(deviation: Floats, units: Floats) -> Floats:
+    """Jackknife standard error (Efron & Tibshirani 1993, ch. 11); nan below two units."""
+    freedom = np.where(units > 1, units * (units - 1.0), np.nan)
+    return np.asarray(np.sqrt((deviation**2).sum(axis=-1) / freedom))
 
 
 def student_quantile(level: float, freedom: float | Floats) -> Floats:
@@ -52,46 +91,151 @@ def student_quantile(level: float, freedom: float | Floats) -> Floats:
     return np.asarray(stdtrit(freedom, 0.5 + level / 2.0))
 
 
-def jackknife_bounds(estimate: Jackknife, level: float) -> tuple[Floats, Floats]:
-    """Bounds by pair or for the panel: jackknife-t with one degree of freedom less than units."""
-    freedom = np.maximum(estimate.units - 1.0, 1.0)
-    reach = student_quantile(level, freedom) * estimate.standard_error
-    return estimate.value - reach, estimate.value + reach
+def ratio_bounds(
+    parts: Contributions, *, level: float, lowest: Floats, highest: Floats
+) -> tuple[Floats, Floats]:
+    """Bounds of the values that the units do not contradict at ``level``, shape (...).
 
+    Parameters
+    ----------
+    lowest, highest
+        What the ratio cannot pass, shape (...); the bounds stop there.
 
-def jackknife_interval(estimate: Jackknife, level: float) -> Interval | None:
-    """The interval of a scalar statistic, or None where it has fewer than two units."""
-    if not np.isfinite(estimate.standard_error) or not np.isfinite(estimate.value):
-        return None
-    low, high = jackknife_bounds(estimate, level)
-    return Interval(float(low), float(high), level, "jackknife-t over families")
-
-
-def response_interval(
-    blocks: Sequence[Floats], *, level: float, resamples: int, seed: int
-) -> Interval:
-    """An interval for one prompt's similarity, resampling each model's responses.
-
-    The percentile bootstrap of the mean of ``a . b`` over pairs, spread by ``sqrt(n / (n - 1))``
-    because n resampled responses vary less than n new ones.
+    Returns
+    -------
+    low, high
+        Around the estimate; nan where it is or where there are fewer than two units.
     """
-    rng = np.random.default_rng(seed)
-    value = _panel_similarity(np.stack([block.mean(axis=0) for block in blocks]))
-    means = np.empty((resamples, len(blocks), blocks[0].shape[1]))
-    for m, block in enumerate(blocks):
-        size = len(block)
-        weights = rng.multinomial(size, np.full(size, 1.0 / size), size=resamples) / size
-        centre = block.mean(axis=0)
-        spread = np.sqrt(size / (size - 1.0)) if size > 1 else 1.0
-        means[:, m] = centre + spread * (weights @ block - centre)
-    low, high = np.quantile(_panel_similarity(means), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(
-        min(float(low), float(value)), max(float(high), float(value)), level, "bootstrap"
-    )
+    value = parts.value
+    moments = _Moments.of(parts)
+    low = _edge(moments, value, np.minimum(lowest, value), level, sign=1.0)
+    high = _edge(moments, value, np.maximum(highest, value), level, sign=-1.0)
+    usable = (parts.units > 1) & np.isfinite(value)
+    return np.where(usable, low, np.nan), np.where(usable, high, np.nan)
 
 
-def _panel_similarity(means: Floats) -> Floats:
-    """Mean of ``a . b`` over pairs of mean vectors, shape (..., M, d) to (...)."""
-    models = means.shape[-2]
-    total = (means.sum(axis=-2) ** 2).sum(axis=-1) - (means**2).sum(axis=(-2, -1))
-    return np.asarray(total / (models * (models - 1)))
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Joint central moments of the units' contributions: enough for any hypothesised ratio."""
+
+    numerator: Floats
+    denominator: Floats
+    units: Floats
+    joint: dict[tuple[int, int], Floats]
+
+    @classmethod
+    def of(cls, parts: Contributions) -> _Moments:
+        units = np.maximum(parts.units, 1.0)
+        over, under = (
+            np.where(parts.counted, d - d.sum(axis=-1, keepdims=True) / units[..., None], 0.0)
+            for d in (parts.over, parts.under)
+        )
+        joint = {
+            (i, order - i): (over**i * under ** (order - i)).sum(axis=-1) / units
+            for order in (2, 3, 4)
+            for i in range(order + 1)
+        }
+        return cls(parts.numerator, parts.denominator, units, joint)
+
+    def central(self, order: int, ratio: Floats) -> Floats:
+        """The moment of ``over - ratio * under``, by the binomial theorem."""
+        from math import comb
+
+        total = np.zeros_like(ratio)
+        for i in range(order + 1):
+            total += comb(order, i) * (-ratio) ** (order - i) * self.joint[i, order - i]
+        return total
+
+    def excess(self, ratio: Floats, level: float) -> Floats:
+        """The test statistic of a hypothesised ratio over its critical value, signed."""
+        n = self.units
+        variance = np.maximum(self.central(2, ratio), 1e-300)
+        skewness = self.central(3, ratio) / variance**1.5 * n / (n + _SKEWNESS_PRIOR)
+        kurtosis = np.maximum(self.central(4, ratio) / variance**2, 1.0 + 2.0 / n)
+        freedom = np.maximum(np.minimum(n - 1.0, 2.0 * n / (kurtosis - 1.0)), 1.0)
+        away = (self.numerator - ratio * self.denominator) / np.sqrt(
+            variance * n / np.maximum(n - 1.0, 1.0)
+        )
+        hall = away + skewness * away**2 / 3.0 + skewness**2 * away**3 / 27.0 + skewness / (6.0 * n)
+        critical = student_quantile(level, freedom) * (1.0 + _STRETCH / n)
+        return np.asarray(np.sqrt(n) * hall / critical)
+
+
+def _edge(moments: _Moments, value: Floats, limit: Floats, level: float, *, sign: float) -> Floats:
+    """The first ratio from ``value`` towards ``limit`` that is rejected, or the limit."""
+    inner, outer = value.copy(), limit.copy()
+    found = np.zeros(np.shape(value), dtype=bool)
+    with np.errstate(all="ignore"):
+        for share in np.linspace(0.0, 1.0, 25)[1:] ** 3:
+            point = value + share * (limit - value)
+            rejected = ~found & (sign * moments.excess(point, level) >= 1.0)
+            outer = np.where(rejected, point, outer)
+            found |= rejected
+            inner = np.where(found, inner, point)
+        for _ in range(40):
+            middle = 0.5 * (inner + outer)
+            rejected = sign * moments.excess(middle, level) >= 1.0
+            outer = np.where(rejected, middle, outer)
+            inner = np.where(rejected, inner, middle)
+    return np.where(found, outer, limit)
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """What the near-unanimity bound needs to know, for a similarity or for a score.
+
+    ``by_unit`` is each unit's mean similarity in shares of the largest one that two responses can
+    have, shape (..., U). A similarity ``s`` reads ``(s - floor) / (top - floor)`` on the scale of
+    the ratio, where ``top`` is the similarity at which the ratio is 1; shapes (...).
+    """
+
+    by_unit: Floats
+    counted: NDArray[np.bool_]
+    floor: Floats
+    top: Floats
+
+
+def allow_for_unseen(
+    low: Floats, high: Floats, value: Floats, agreement: Agreement, level: float
+) -> tuple[Floats, Floats]:
+    """Bounds moved out to what prompts unlike the ones seen could do to them.
+
+    With ``k`` of ``n`` units short of exact agreement, up to a share of ``BetaInv(k + 1, n - k)``
+    may be; each is taken to disagree as much as those seen and one that disagrees altogether. The
+    same holds at the other end, for units with no agreement at all, and around a ratio on which
+    all units agree exactly. Where many units differ the bounds stay.
+    """
+    short = np.where(agreement.counted, 1.0 - agreement.by_unit, 0.0)
+    some = np.where(agreement.counted, agreement.by_unit, 0.0)
+    units = agreement.counted.sum(axis=-1)
+    room = agreement.top - agreement.floor
+    below, few = _unseen(short, units, level)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unanimous = (1.0 - below - agreement.floor) / np.maximum(1.0 - agreement.floor, _TIE)
+        low = np.where(few, np.fmin(low, unanimous), low)
+        above, few = _unseen(some, units, level)
+        high = np.where(few, np.fmax(high, (above - agreement.floor) / room), high)
+        share = _unseen_share(np.zeros_like(units), units, level)
+        flat = high - low < _TIE
+        mean = some.sum(axis=-1) / np.maximum(units, 1)
+        low = np.where(flat, low - share * mean / room, low)
+        high = np.where(flat, high + share * (1.0 - mean) / room, high)
+    return np.fmin(low, value), np.fmax(high, value)
+
+
+def _unseen(
+    differences: Floats, units: NDArray[np.int64], level: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """The largest credible mean difference, and whether few units differ and some do not."""
+    differing = (differences > _TIE).sum(axis=-1)
+    size = (differences.sum(axis=-1) + 1.0) / (differing + 1.0)
+    few = (differing < _FEW_INFORMATIVE) & (differing < units)
+    return _unseen_share(np.minimum(differing, units - 1), units, level) * size, few
+
+
+def _unseen_share(hits: NDArray[np.int64], units: NDArray[np.int64], level: float) -> Floats:
+    """Clopper-Pearson upper bound of a share."""
+    from scipy.special import betaincinv
+
+    rest = np.maximum(units - hits, 1)
+    return np.asarray(betaincinv(hits + 1.0, rest, 0.5 + level / 2.0))

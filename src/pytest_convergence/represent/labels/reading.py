@@ -69,9 +69,10 @@ def plain(text: str) -> str:
 
 def _ornament(character: str) -> bool:
     """Emoji, dingbats, and what joins them or shows nothing."""
-    return unicodedata.category(character) in {"So", "Sk", "Cf", "Cs", "Co"} or (
-        "\ufe00" <= character <= "\ufe0f"
-    )
+    if character.isascii():
+        return False
+    kind = unicodedata.category(character)
+    return kind in {"So", "Sk", "Cf", "Cs", "Co"} or "\ufe00" <= character <= "\ufe0f"
 
 
 def sentences(text: str) -> list[str]:

@@ -204,7 +204,7 @@ def refusal() -> Refusal:
 
 def classify(text: str) -> tuple[str, str]:
     """Full, partial or comply, and the sentence that decides it."""
-    said = _own_words(plain(text))
+    said = own_words(plain(text))
     parts = sentences(said)
     declining = [part for part in parts if declines(part)]
     if not declining:
@@ -243,7 +243,7 @@ def declines(sentence: str) -> bool:
     return any(pattern.search(sentence) for pattern in _DECLINES)
 
 
-def _own_words(text: str) -> str:
+def own_words(text: str) -> str:
     """Without code and without what others are made to say, unless nothing else is left."""
     bare = _FENCE.sub(" ", text)
     own = _SPEECH.sub(" ", bare)
