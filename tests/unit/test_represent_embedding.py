@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from pytest_convergence.errors import RepresentationError
+from pytest_convergence.represent import embedding_service
 from pytest_convergence.represent.embedding import vectors_for
 from pytest_convergence.represent.features import Embedder
 from pytest_convergence.represent.vectors import VectorStore, store_path, text_hash
+
+
+@pytest.fixture(autouse=True)
+def _let_go() -> Iterator[None]:
+    yield
+    embedding_service.let_go()
 
 
 class HashEmbedder:
@@ -233,3 +246,53 @@ def test_a_file_changed_by_another_process_is_read_again(tmp_path: Path) -> None
 def test_no_texts_have_no_vectors_of_the_common_width(tmp_path: Path) -> None:
     vectors = ask(tmp_path, {"m": ["a"], "n": []}, HashEmbedder())
     assert vectors["n"].shape == (0, 64)
+
+
+def test_without_sockets_texts_are_embedded_and_the_lock_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("sockets are blocked")
+
+    monkeypatch.setattr(embedding_service, "Listener", forbidden)
+    assert ask(tmp_path, {"m": ["a"]}, HashEmbedder())["m"].shape == (1, 64)
+    with FileLock(tmp_path / "locks" / "embedder.lock", timeout=0):
+        assert not (tmp_path / "locks" / "embedder.address").exists()
+
+
+def test_the_holder_tells_another_process_what_went_wrong(tmp_path: Path) -> None:
+    class Refusing(HashEmbedder):
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            if "bad" in texts:
+                raise RepresentationError("no vector for bad", fix=["say something else"])
+            if "worse" in texts:
+                raise KeyError("worse")
+            return super().embed(texts)
+
+    ask(tmp_path, {"m": ["a"]}, Refusing())
+    script = f"""
+from pathlib import Path
+from pytest_convergence.represent.embedding import vectors_for
+for text in ("bad", "worse", "good"):
+    try:
+        found = vectors_for({{Path({str(tmp_path)!r}) / "n.json": [text]}}, "hash", record=True,
+                            lock_dir=Path({str(tmp_path)!r}) / "locks", load=None)
+        print([vectors.shape for vectors in found.values()])
+    except Exception as error:
+        print(type(error).__name__, str(error).replace(chr(10), " "))
+"""
+    command = [sys.executable, "-c", script]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    assert lines[0].startswith("RepresentationError no vector for bad")
+    assert "say something else" in lines[0]
+    assert lines[1].startswith("RepresentationError the embedder failed in process")
+    assert "KeyError: 'worse'" in lines[1]
+    assert lines[2] == "[(1, 64)]"
+
+
+def test_a_stranger_without_the_key_is_turned_away(tmp_path: Path) -> None:
+    ask(tmp_path, {"m": ["a"]}, HashEmbedder())
+    where = json.loads((tmp_path / "locks" / "embedder.address").read_text())
+    with pytest.raises((AuthenticationError, EOFError, ConnectionError)):
+        Client(where["address"], authkey=b"guessed").send_bytes(b"{}")
+    assert ask(tmp_path, {"n": ["b"]}, HashEmbedder())["n"].shape == (1, 64)
