@@ -12,6 +12,7 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -41,6 +42,7 @@ def text_hash(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
+@lru_cache(maxsize=4096)  # asked for every case, and equal paths then share one hash
 def store_path(cassette: Path, embedder: str) -> Path:
     """``openai%2Fgpt-4o.all-MiniLM-L6-v2.npz`` beside ``openai%2Fgpt-4o.json``."""
     stem = cassette.name.removesuffix(".json")
