@@ -58,7 +58,7 @@ def launch_run(folder: Path, url: str, workers: int, **arguments: Any) -> list[d
         launch(folder, url, worker=worker, workers=workers, **arguments)
         for worker in range(workers)
     ]
-    results = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    results = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
     kept.finish()
     return results
 

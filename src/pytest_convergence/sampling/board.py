@@ -192,7 +192,8 @@ def _fold(state: dict[str, Any], token: str) -> None:
     counts = row["counts"]
     # Calls that were under way when a process died may have been paid for.
     counts["cost"] = counts.get("cost", 0) + counts.pop("reserved", 0)
-    counts.pop("in_flight", None)
+    for passing in ("in_flight", "allowance"):
+        counts.pop(passing, None)
     total = state["runs"].pop(row["run"], {})
     _add(total, counts)
     state["runs"][row["run"]] = total

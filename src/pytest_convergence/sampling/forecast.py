@@ -12,7 +12,7 @@ from pytest_convergence.recordings import Found, Recordings
 from pytest_convergence.sampling.plan import Unit
 from pytest_convergence.sampling.prices import price_of
 from pytest_convergence.sampling.settings import SamplingSettings
-from pytest_convergence.sampling.tally import ANSWER_TOKENS, prompt_tokens
+from pytest_convergence.sampling.tally import assumed_tokens, prompt_tokens
 
 _LEARNT_FROM = 50
 
@@ -77,7 +77,7 @@ def forecast(
         entry.samples += unit.samples
         entry.calls += calls
         entry.inputs += calls * prompt_tokens(unit)
-        entry.assumed += calls * _assumed(unit)
+        entry.assumed += calls * assumed_tokens(unit)
         _learn(entry, found)
     order = dict.fromkeys(unit.model.name for unit in plan)
     return [_conclude(sums[name], settings) for name in order]
@@ -126,11 +126,6 @@ def _largest_last(plan: Sequence[Unit]) -> list[Unit]:
 
 def _asked_for(outcome: Found, settings: SamplingSettings) -> bool:
     return outcome is None or (isinstance(outcome, FinalFailure) and settings.retry_missing)
-
-
-def _assumed(unit: Unit) -> float:
-    limit = unit.decoding.max_tokens if unit.decoding is not None else None
-    return min(limit or ANSWER_TOKENS, ANSWER_TOKENS)
 
 
 def _learn(entry: _Sums, found: Sequence[Found]) -> None:

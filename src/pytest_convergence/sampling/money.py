@@ -1,7 +1,7 @@
 """The budget of a run, over all its processes: reserved before a call, settled after it.
 
-Between two exchanges with the board a process may commit no more than its part of what is left,
-so that together they never commit more than there is.
+What a process may commit until the next exchange with the board is granted to it there, so that
+all together never commit more than there is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_convergence.sampling.exchange import Exchange
 
 _POLL_SECONDS = 0.05
+# Sums of dollars that were added and taken away again leave crumbs.
+_NOTHING = 1e-9
 
 
 class BudgetSpent(Exception):
@@ -51,6 +53,7 @@ class Ledger:
         self._left = 0.0
         self._settled = False
         self._wanting = 0.0
+        self._asked = False
         self.cost = 0.0
         self.reserved = 0.0
         self.spent = False
@@ -96,10 +99,12 @@ class Ledger:
         if self._settings.max_cost is None:
             return 0.0
         expected = self._expected(unit)
+        self._asked = True
         while not self.spent and expected > self._allowance:
-            if self._settled and self._left < expected and self.reserved <= 0.0:
+            if self._settled and self._left < expected and self.reserved < _NOTHING:
                 self.spent = True
                 break
+            self._asked = True
             self._wanting = min(expected, self._wanting or expected)
             await sleep(_POLL_SECONDS)
         if self.spent:
@@ -124,22 +129,34 @@ class Ledger:
 
     def sync(self, state: Mapping[str, Any]) -> None:
         """Take this process's part of what is left; inside the board's transaction."""
-        run = self._board.row.run
-        counts = run_counts(state, run)
-        self.total = counts.get("cost", 0.0)
+        run, own = self._board.row.run, self._board.token
+        self.total = run_counts(state, run).get("cost", 0.0)
         if self._settings.max_cost is None:
             return
-        self.spent = self.spent or counts.get("spent", 0.0) > 0
-        reserved = counts.get("reserved", 0.0)
-        self._left = self._settings.max_cost - self.total - reserved
-        self._settled = reserved <= 0.0
-        tokens = sorted(rows_of_run(state, run))
-        part = self._left / len(tokens)
-        if part < self._wanting <= self._left:
-            # Too little to divide: one after the other.
-            turn = tokens[int(time.monotonic()) % len(tokens)] == self._board.token
-            part = self._left if turn else 0.0
-        self._allowance, self._wanting = part, 0.0
+        others = [row["counts"] for token, row in rows_of_run(state, run).items() if token != own]
+        self.spent = self.spent or any(counts.get("spent") for counts in others)
+        held = sum(counts.get("reserved", 0.0) for counts in others)
+        granted = sum(counts.get("allowance", 0.0) for counts in others)
+        self._left = self._settings.max_cost - self.total - held - granted - self.reserved
+        self._settled = held + granted < _NOTHING
+        self._allowance = self._part(others, granted, sorted(rows_of_run(state, run)))
+        self._wanting, self._asked = 0.0, False
+        for counts in (self._board.row.counts, state["rows"][own]["counts"]):
+            counts["allowance"] = self._allowance
+
+    def _part(
+        self, others: Sequence[Mapping[str, float]], granted: float, tokens: Sequence[str]
+    ) -> float:
+        """What may be committed until the next exchange; nothing where nothing is asked."""
+        if not self._asked:
+            return 0.0
+        asking = 1 + sum(counts.get("allowance", 0.0) > 0 for counts in others)
+        part = min(self._left, (self._left + granted) / asking)
+        if part >= self._wanting:
+            return part
+        # Too little to divide: one after the other.
+        turn = tokens[int(time.monotonic()) % len(tokens)] == self._board.token
+        return self._left if turn and self._left >= self._wanting else 0.0
 
     def _mean(self, name: str) -> float:
         count = self._tally.by_model[name]

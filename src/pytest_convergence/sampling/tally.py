@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     pass
 
 _CHARACTERS_PER_TOKEN = 4
-ANSWER_TOKENS = 256
+_ANSWER_TOKENS = 256
 _SETTLED = 5
 
 
@@ -169,8 +169,14 @@ class Tally:
         if count.answers >= _SETTLED and count.output_tokens:
             answer = count.output_tokens / count.answers
         else:
-            answer = ANSWER_TOKENS
+            answer = assumed_tokens(unit)
         return prompt_tokens(unit) + answer
+
+
+def assumed_tokens(unit: Unit) -> float:
+    """Tokens of an answer before any was seen: ``max_tokens`` where it is small, else 256."""
+    limit = unit.decoding.max_tokens if unit.decoding is not None else None
+    return min(limit or _ANSWER_TOKENS, _ANSWER_TOKENS)
 
 
 def prompt_tokens(unit: Unit) -> float:
