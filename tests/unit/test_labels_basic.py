@@ -21,7 +21,12 @@ from pytest_convergence.represent.labels import (
 )
 
 OPTIONS = ("red", "green", "blue")
-DATA: dict[str, Any] = {"answer": "yes", "options": OPTIONS, "instructions": [{"check": "json"}]}
+BASIC: dict[str, Any] = {"options": OPTIONS, "instructions": [{"check": "json"}]}
+ANSWERS = {"yes-no": "yes", "number": 4, "multiple-choice": "red"}
+
+
+def data_for(name: str) -> dict[str, Any]:
+    return {**BASIC, "answer": ANSWERS.get(name, "anything")}
 
 
 def value(rule: Labeller, text: str, **data: Any) -> str | None:
@@ -42,7 +47,7 @@ def test_an_unusable_response_stays_missing_for_its_own_reason(
     name: str, kind: MissingKind
 ) -> None:
     missing = Missing(kind, "as the provider said")
-    answer = labeller(name)(Response("Yes.", missing=missing), DATA)
+    answer = labeller(name)(Response("Yes.", missing=missing), data_for(name))
     assert isinstance(answer, Label)
     assert (answer.value, answer.missing) == (None, missing)
 
@@ -50,7 +55,7 @@ def test_an_unusable_response_stays_missing_for_its_own_reason(
 @pytest.mark.parametrize("name", LABELLERS)
 @pytest.mark.parametrize("text", ["", " \n", "<think>hm</think>"])
 def test_a_response_without_text_is_empty_even_where_nobody_said_so(name: str, text: str) -> None:
-    answer = labeller(name)(Response(text), DATA)
+    answer = labeller(name)(Response(text), data_for(name))
     assert isinstance(answer, Label)
     assert answer.value is None
     assert answer.missing is not None
@@ -60,7 +65,7 @@ def test_a_response_without_text_is_empty_even_where_nobody_said_so(name: str, t
 @pytest.mark.parametrize("name", LABELLERS)
 def test_a_provider_s_refusal_is_a_label_only_to_refusal_and_abstention(name: str) -> None:
     refused = Response("", "content_filter", Missing("refused", "content_filter"))
-    answer = labeller(name)(refused, DATA)
+    answer = labeller(name)(refused, data_for(name))
     assert isinstance(answer, Label)
     expected = {"refusal": "full", "abstention": "abstain"}.get(name)
     assert answer.value == expected
@@ -73,7 +78,7 @@ def test_a_provider_s_refusal_is_a_label_only_to_refusal_and_abstention(name: st
     "text", ["\ud800 lone", "x" * 200_000, "**" * 5000, "\x1b[2J(((", "1" * 5000]
 )
 def test_no_text_makes_a_labeller_raise(name: str, text: str) -> None:
-    answer = labeller(name)(Response(text), DATA)
+    answer = labeller(name)(Response(text), data_for(name))
     assert isinstance(answer, Label)
     assert (answer.value is None) == (answer.missing is not None)
 

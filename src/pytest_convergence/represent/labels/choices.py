@@ -12,7 +12,7 @@ from pytest_convergence.errors import RepresentationError
 from pytest_convergence.models.response import Response
 from pytest_convergence.represent.features import Label
 from pytest_convergence.represent.labels.matching import mentions, normalise
-from pytest_convergence.represent.labels.reading import plain, unlabelled, unusable
+from pytest_convergence.represent.labels.reading import before, plain, unlabelled, unusable
 
 _LETTERS = string.ascii_uppercase
 _MARKED = r"[\"'(\[{{ ]*{0}[\"')\]}}]*"
@@ -27,6 +27,9 @@ _LINK = (
     r"(?:\s|[:=\-,]|is|was|are|would be|must be|should be|has to be|here|option|letter|choice|es"
     r"|est"
     r"|ist|é|是|clearly|definitely|therefore|la|le|die|der|the)*"
+)
+_NEGATED = re.compile(
+    r"(?:\bnot|n't be|\bisn't|\bwasn't|\bneither|\bnor)\W*(?:option )?\W*$", re.IGNORECASE
 )
 
 
@@ -175,7 +178,8 @@ def _stated(text: str, shown: Sequence[str]) -> set[int]:
         (match.start(1), match[1])
         for pattern in patterns
         for match in re.finditer(pattern, text, re.MULTILINE)
-        if not _negated(text[: match.start(1)]) and not _article(text, match.start(1), match.end(1))
+        if not _negated(before(text, match.start(1)))
+        and not _article(text, match.start(1), match.end(1))
     ]
     either = re.search(rf"\b({letter})\s*(?:or|/)\s*({letter})\b", text)
     if not found or (either and len(found) == 1 and either.start() <= found[0][0] <= either.end()):
@@ -188,13 +192,8 @@ def _ignore(pattern: str) -> str:
     return f"(?i:{pattern})"
 
 
-def _negated(before: str) -> bool:
-    return (
-        re.search(
-            r"(?i)(?:\bnot|n't be|\bisn't|\bwasn't|\bneither|\bnor)\W*(?:option )?\W*$", before
-        )
-        is not None
-    )
+def _negated(head: str) -> bool:
+    return _NEGATED.search(head) is not None
 
 
 def _article(text: str, start: int, end: int) -> bool:
@@ -249,6 +248,7 @@ def _lettered(text: str, shown: Sequence[str]) -> set[int]:
     found = [
         match
         for match in re.finditer(rf"(?<![\w'])\(?({letter})\)?(?![\w'])", text)
-        if not _negated(text[: match.start(1)]) and not _article(text, match.start(1), match.end(1))
+        if not _negated(before(text, match.start(1)))
+        and not _article(text, match.start(1), match.end(1))
     ]
     return {_LETTERS.index(match[1]) for match in found} if len(text) < 200 else set()

@@ -11,7 +11,13 @@ from typing import Any
 from pytest_convergence.errors import RepresentationError
 from pytest_convergence.models.response import Response
 from pytest_convergence.represent.features import Label
-from pytest_convergence.represent.labels.reading import plain, sentences, unlabelled, unusable
+from pytest_convergence.represent.labels.reading import (
+    before,
+    plain,
+    sentences,
+    unlabelled,
+    unusable,
+)
 
 OTHER = "other"
 
@@ -124,7 +130,7 @@ def mentions(text: str, known: Mapping[str, Iterable[str]]) -> set[str]:
     firm: set[str] = set()
     aside: set[str] = set()
     for name, start, end in _longest(_occurrences(text, known)):
-        clause = re.split(r"[.;:!?\n]\s|\bbut\b|\bhowever\b", text[:start])[-1]
+        clause = re.split(r"[.;:!?\n]\s|\bbut\b|\bhowever\b", before(text, start, 300))[-1]
         if _negated(clause) or re.match(
             r"(?i)\W{0,3}\s?(?:is|was) (?:not|wrong|incorrect)\b", text[end:]
         ):

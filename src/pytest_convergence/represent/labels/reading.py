@@ -26,6 +26,8 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|No|Fig|approx|etc|e\.g|i\.e|U\.S|U\.K|a\.m|p\.m)"
     r"|\b[A-Z])\.$"
 )
+_READ = 20_000
+_LONGEST_ABBREVIATION = 8
 _END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|(?<=[。！？])[」』]?\s*|\n+")  # noqa: RUF001
 
 
@@ -53,12 +55,17 @@ def answer_of(text: str) -> str:
     return text[found.end() :].lstrip() if found else text
 
 
-def plain(text: str) -> str:
+def plain(text: str, *, whole: bool = False) -> str:
     """The answer without reasoning, emphasis, headings, quoted lines and emoji, quotes straight.
 
-    Line feeds stay, so do list marks and fenced code.
+    Line feeds stay, so do list marks and fenced code. Unless the ``whole`` is wanted, a text over
+    40,000 characters is read by its first and last 20,000: who answers does so there, and two
+    megabytes of anything must not hold up a run.
     """
-    text = unicodedata.normalize("NFKC", answer_of(text).translate(_QUOTES)).translate(_QUOTES)
+    text = answer_of(text)
+    if not whole and len(text) > 2 * _READ:
+        text = f"{text[:_READ]}\n{text[-_READ:]}"
+    text = unicodedata.normalize("NFKC", text.translate(_QUOTES)).translate(_QUOTES)
     text = _QUOTED_LINE.sub("", text) or text
     text = _LATEX.sub(r"\1", _HEADING.sub("", text))
     for marks, kept in ((_STRONG, r"\2"), (_EMPHASIS, r"\1"), (_TICKS, r"\1")):
@@ -80,13 +87,18 @@ def sentences(text: str) -> list[str]:
     found: list[str] = []
     start = 0
     for end in _END.finditer(text):
-        head = text[start : end.end()]
-        if "\n" not in end[0] and _ABBREVIATION.search(head.rstrip()):
+        before = text[max(start, end.start() - _LONGEST_ABBREVIATION) : end.start()]
+        if "\n" not in end[0] and _ABBREVIATION.search(before.rstrip(" \"')]")):
             continue
-        found.append(head.strip())
+        found.append(text[start : end.end()].strip())
         start = end.end()
     found.append(text[start:].strip())
     return [sentence for sentence in found if any(c.isalnum() for c in sentence)]
+
+
+def before(text: str, position: int, reach: int = 80) -> str:
+    """What stands just before a position; more would cost time squared over many positions."""
+    return text[max(position - reach, 0) : position]
 
 
 def words(text: str) -> list[str]:
