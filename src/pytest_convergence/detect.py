@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,5 +37,7 @@ def is_group(item: pytest.Item) -> bool:
 def _our_models(item: pytest.Item) -> bool:
     # A suite that defines its own ``models`` fixture keeps it.
     information: Any = getattr(item, "_fixtureinfo", None)
-    definitions = information.name2fixturedefs.get("models", ()) if information else ()
+    definitions: Sequence[Any] = (
+        information.name2fixturedefs.get("models", ()) if information else ()
+    )
     return bool(definitions) and definitions[-1].func.__module__ == _PLUGIN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -247,7 +248,10 @@ class Evaluation:
         else:
             units = {name: self.unit(case, name) for name in names}
             sampled = self.sampler.all_responses(list(units.values()))
-            responses = dict(zip(units, sampled, strict=True))
+            responses = {
+                name: tuple(map(_recognised, given))
+                for name, given in zip(units, sampled, strict=True)
+            }
             stores = {name: self.cassettes / unit.cassette for name, unit in units.items()}
         return SampledCase(
             id=case.id,
@@ -284,8 +288,6 @@ class Evaluation:
         decoding: Mapping[str, Any],
     ) -> SampledCase:
         """The responses to a prompt that a test made up as it ran."""
-        from dataclasses import replace
-
         declaration = test.declaration
         declaration = replace(
             declaration,
@@ -384,3 +386,13 @@ class Evaluation:
         """When every process has ended sampling, on the one that reports: merge what was said."""
         if self.recording and self.recorded is None:
             self.recordings.finish()
+
+
+def _recognised(response: Response) -> Response:
+    """A response with an error that came as its text named as such: some proxies answer so."""
+    if response.missing is not None:
+        return response
+    from pytest_convergence.missing import recognise
+
+    missing = recognise(response.text)
+    return response if missing is None else replace(response, missing=missing)
