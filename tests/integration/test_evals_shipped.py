@@ -1,0 +1,64 @@
+"""The shipped suites, run: they pass where their claims hold and fail where a panel is mutated."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.eval_cases import EVALS
+
+FLIPPED = Path(__file__).parents[1] / "data" / "simulated_flipped.toml"
+PANEL = "sim/alpha,sim/beta,sim/gamma"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of its own with the suites in it, and no recordings."""
+    shutil.copytree(EVALS, tmp_path / "evals", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "pytest.ini").write_text(
+        f"[pytest]\nconvergence_models = {PANEL}\nconvergence_simulation = evals/simulated\n"
+    )
+    return tmp_path
+
+
+def run(project: Path, *arguments: str) -> dict[str, Any]:
+    """The run file of one session in a process of its own."""
+    report = project / "run.json"
+    outcome = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", f"--convergence-json={report}", *arguments],
+        cwd=project,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert report.exists(), outcome.stdout[-3000:] + outcome.stderr[-3000:]
+    read: dict[str, Any] = json.loads(report.read_text())
+    return read
+
+
+def verdicts(report: dict[str, Any]) -> dict[str, str]:
+    return {group["id"].split("::")[-1]: group["verdict"] for group in report["groups"]}
+
+
+def test_every_claim_about_labels_flips_where_the_panel_is_mutated(project: Path) -> None:
+    recording = ("--convergence-record=new_episodes", "-k", "group")
+    suites = [
+        f"evals/test_{name}.py"
+        for name in ("facts", "refusals", "instructions", "uncertainty", "context", "instrumental")
+    ]
+    held = verdicts(run(project, *suites, *recording))
+    shutil.copy(FLIPPED, project / "evals" / "simulated" / "zz-flipped.toml")
+    shutil.rmtree(project / "cassettes")
+    flipped = verdicts(run(project, *suites, *recording))
+    asserted = {name for name in held if "do_not_help" not in name}
+    assert {name: held[name] for name in asserted if held[name] != "converged"} == {}
+    assert {name: flipped[name] for name in asserted if flipped[name] != "diverged"} == {}
+    assert len(asserted) == 9
