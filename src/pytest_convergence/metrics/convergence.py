@@ -24,7 +24,11 @@ from pytest_convergence.metrics.jackknife import (
 from pytest_convergence.metrics.summaries import Floats, Summaries
 from pytest_convergence.metrics.terms import PairTerms, family_starts, terms_from_summaries
 from pytest_convergence.stats.permutation import prompt_permutation
-from pytest_convergence.stats.resampling import response_interval
+from pytest_convergence.stats.responses import (
+    bootstrap_responses,
+    panel_similarity,
+    response_interval,
+)
 
 LEAST_FAMILIES = 4
 LEAST_ROOM = 0.05
@@ -281,8 +285,8 @@ def estimate_prompt(
     features: Mapping[str, NDArray[np.floating[Any]]],
     *,
     confidence: float = 0.95,
-    seed: int,
-    resamples: int = 999,
+    seed: int = 0,
+    resamples: int = 0,
 ) -> PromptEstimate:
     """Similarity of a panel on one prompt.
 
@@ -292,10 +296,10 @@ def estimate_prompt(
         For each of at least two models its responses' features, shape (n, d), n at least 1.
     confidence
         Level of the interval, in (0, 1).
-    seed
-        Fixed by the case.
-    resamples
-        Bootstrap samples of responses behind the interval; 0 leaves it out.
+    seed, resamples
+        With ``resamples`` above 0 the interval is that many bootstrap samples of responses,
+        drawn from ``seed``, rather than the jackknife, which holds its level down to two
+        responses a model.
     """
     blocks = {name: np.asarray(block, dtype=np.float64) for name, block in features.items()}
     summaries = Summaries.from_features(
@@ -307,18 +311,23 @@ def estimate_prompt(
     own = np.diagonal(terms_from_summaries(summaries).within[:, :, 0]).copy()
     own[counts < 2] = np.nan
     np.fill_diagonal(pairs, own)
-    chosen = np.triu(np.ones_like(pairs, dtype=bool), k=1)
-    found: Interval | None = None
-    if resamples and (counts > 1).any():
-        found = response_interval(
-            list(blocks.values()), level=confidence, resamples=resamples, seed=seed
-        )
+    several = bool((counts > 1).any())
     return PromptEstimate(
         models=tuple(blocks),
         counts=counts,
-        similarity=float(pairs[chosen].mean()),
-        within=_mean(own) if (counts > 1).any() else None,
+        similarity=float(panel_similarity(means)),
+        within=_mean(own) if several else None,
         pairs=pairs,
-        interval=found,
+        interval=_prompt_interval(list(blocks.values()), confidence, seed, resamples)
+        if several
+        else None,
         identical=all_identical(summaries),
     )
+
+
+def _prompt_interval(
+    blocks: list[Floats], confidence: float, seed: int, resamples: int
+) -> Interval:
+    if resamples:
+        return bootstrap_responses(blocks, level=confidence, resamples=resamples, seed=seed)
+    return response_interval(blocks, level=confidence)

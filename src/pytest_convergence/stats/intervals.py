@@ -28,7 +28,7 @@ from pytest_convergence.metrics.summaries import Floats
 METHOD = "test inversion over families (Fieller, Hall, Clopper-Pearson)"
 
 # Above this many families that are not unanimous, their own spread says enough.
-_FEW_INFORMATIVE = 5
+_FEW_INFORMATIVE = 8
 # Skewness estimated from few families is drawn towards none by n / (n + this).
 _SKEWNESS_PRIOR = 2.0
 # The quantile is stretched by 1 + this / n: what is left at five families.
@@ -212,32 +212,39 @@ def allow_for_unseen(
     some = np.where(agreement.counted, agreement.by_unit, 0.0)
     units = agreement.counted.sum(axis=-1)
     room = agreement.top - agreement.floor
-    below, few = _unseen(short, units, level)
     with np.errstate(divide="ignore", invalid="ignore"):
-        unanimous = (1.0 - below - agreement.floor) / np.maximum(1.0 - agreement.floor, _TIE)
-        low = np.where(few, unanimous, low)
-        above, few = _unseen(some, units, level)
-        high = np.where(few, (above - agreement.floor) / room, high)
-        share = _unseen_share(np.zeros_like(units), units, level)
+        below = 1.0 - _unseen(short, units, level) - agreement.floor
+        below = below / np.maximum(1.0 - agreement.floor, _TIE)
+        low = np.where(_lone(short, units), below, np.fmin(low, below))
+        above = (_unseen(some, units, level) - agreement.floor) / room
+        high = np.where(_lone(some, units), above, np.fmax(high, above))
         flat = high - low < _TIE
+        share = unseen_share(np.zeros_like(units), units, level)
         mean = some.sum(axis=-1) / np.maximum(units, 1)
         low = np.where(flat, low - share * mean / room, low)
         high = np.where(flat, high + share * (1.0 - mean) / room, high)
     return np.fmin(low, value), np.fmax(high, value)
 
 
-def _unseen(
-    differences: Floats, units: NDArray[np.int64], level: float
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """The largest credible mean difference, and whether few units differ and some do not."""
+def _lone(differences: Floats, units: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where one unit differs at most: the units' spread then says nothing at all."""
+    differing = (differences > _TIE).sum(axis=-1)
+    return np.asarray((differing < 2) & (differing < units))
+
+
+def _unseen(differences: Floats, units: NDArray[np.int64], level: float) -> Floats:
+    """The largest credible mean difference where few units differ and some do not, else nan."""
     differing = (differences > _TIE).sum(axis=-1)
     size = (differences.sum(axis=-1) + 1.0) / (differing + 1.0)
     few = (differing < _FEW_INFORMATIVE) & (differing < units)
-    return _unseen_share(np.minimum(differing, units - 1), units, level) * size, few
+    share = unseen_share(np.minimum(differing, units - 1), units, level)
+    return np.where(few, share * size, np.nan)
 
 
-def _unseen_share(hits: NDArray[np.int64], units: NDArray[np.int64], level: float) -> Floats:
-    """Clopper-Pearson upper bound of a share."""
+def unseen_share(
+    hits: NDArray[np.int64] | np.int64, units: NDArray[np.int64] | np.int64, level: float
+) -> Floats:
+    """Clopper-Pearson upper bound of a share of ``hits`` among ``units``."""
     from scipy.special import betaincinv
 
     rest = np.maximum(units - hits, 1)
