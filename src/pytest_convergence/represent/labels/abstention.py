@@ -30,7 +30,8 @@ _ABSTAINS = tuple(
         r"\bi(?:'d| would) (?:need|have to (?:guess|know|see))\b",
         r"\b(?:i have )?no (?:idea|way (?:of|to|for me to) (?:know|tell|say))",
         r"\bno ?(?:one|body) (?:can )?(?:knows?|say|tells?|predict)\b(?! (?:it|him|her|them) )",
-        r"\b(?:impossible|not possible) to (?:know|say|predict|tell|determine|answer)\b",
+        r"\b(?:impossible|not possible) (?:for me )?to (?:know|say|predict|tell|determine"
+        r"|answer)\b",
         r"\b(?:can(?:'t|not| not)|could not) be (?:known|determined|answered|predicted|verified)\b",
         r"\b(?:text|passage|document|article|question|story|context) (?:does not|doesn't|do not)"
         r" (?:\w+ )?(?:say|mention|state|specify|tell|give|contain|provide)",
@@ -42,6 +43,16 @@ _ABSTAINS = tuple(
         r"\b(?:we|scientists) (?:do not|don't) (?:yet )?know\b",
         r"^\W*(?:could|can) you (?:please )?(?:clarify|specify|share|provide|tell me|explain"
         r"|give)\b",
+        r"\b(?:i|we)(?: \w+)? (?:don't|do not|can't|cannot|can not|haven't|have not) (?:\w+ ){0,2}?"
+        r"(?:recall|remember|retain|discussed|mentioned|talked|interacted|spoken|had (?:a|any)"
+        r"|started"
+        r"|believe i mentioned)\b",
+        r"\bi (?:\w+ )?(?:don't|do not) (?:\w+ )?(?:have|keep|see) (?:\w+ ){0,3}?(?:text|memory"
+        r"|record|history|context|conversation|information|ability|access|message|file|image)\b",
+        r"\bneed (?:a bit |a little |some )?more (?:context|information|details)\b",
+        r"\b(?:beginning|start) of (?:our|this) conversation\b|\bthis is the first message\b",
+        r"\b(?:could|can|would) you (?:please )?(?:remind|specify|clarify) ",
+        r"\bnot able to (?:provide|give) (?:\w+ ){0,2}?(?:real-time|current|live|forecasts?)\b",
         r"\bi have no (?:personal|information|data|knowledge|memory|record)\b",
         r"\bno (?:lo )?sé\b|\bno tengo (?:suficiente|información)|\bje ne sais pas\b|\bnão sei\b"
         r"|\bnon (?:lo )?so\b|\bweiß (?:ich )?(?:es |das )?(?:leider )?nicht\b"
@@ -50,7 +61,8 @@ _ABSTAINS = tuple(
     )
 )
 _INNOCENT = re.compile(
-    r"^\W*(?:if|when|while|because|since you|not sure\?)|\b(?:you|she|he|they|author|says?) .{0,20}"
+    r", (?:wrote|writes|said|says) [A-Z]|^\W*(?:if|when|while|because|since you|not sure\?)"
+    r"|\b(?:you|she|he|they|author|says?) .{0,20}"
     r"(?:do(?:es)?|did)(?:n't| not) know\b|\bknow that\b|\bno one (?:has|knows it)\b|\bnobody knows"
     r" it\b|\bunknown (?:to|x|y|variable|quantity)\b|\bunclear to many\b",
     re.IGNORECASE,
@@ -62,6 +74,12 @@ _ANSWERS_AFTER_ALL = re.compile(
     r"|\bmy (?:best )?guess\b|\bi(?:'d| would) (?:go with|guess|estimate)\b|\bi (?:think"
     r"|believe) it\b"
     r"|\bmost (?:\w+ )?(?:think|believe|experts|scientists|economists|likely)\b",
+    re.IGNORECASE,
+)
+# Explanations of what a model is, offers and questions are no answer.
+_ABOUT_THE_TALK = re.compile(
+    r"\?$|\b(?:i|i'm|i'll|i'd|i've|me|my|we|our|let's|please|feel free|each (?:conversation"
+    r"|interaction)|assistant|language model|if you|you can|you could|you would)\b",
     re.IGNORECASE,
 )
 _LONGEST_AFTERTHOUGHT = 35
@@ -109,7 +127,7 @@ def _why(text: str) -> str:
         return ""
     after = parts[parts.index(found[0]) + 1 :]
     before = parts[: parts.index(found[0])]
-    amount = sum(len(words(part)) for part in after if not part.endswith("?"))
+    amount = sum(len(words(part)) for part in after if not _ABOUT_THE_TALK.search(part))
     told = sum(len(words(part)) for part in before) > 12
     return "" if amount > _LONGEST_AFTERTHOUGHT or told else found[0]
 

@@ -37,6 +37,11 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 _ONLY = re.compile(r"\bnot (?:only|just|simply)\W*$", re.IGNORECASE)
+_STATES = re.compile(
+    r"(?:\b(?:is|was|are|were|it's|that's|called|named|written by|made by|done by|would be)"
+    r"|\banswer:)\W*(?:the )?\W*$",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(
     r"\b(?:many|most|some|people|often|commonly|popularly|tempt\w*|guess\w*|thought|thinks?|might"
     r" (?:say|think|guess|be)|could be|although|though|while|despite|unlike|contrary|used to be"
@@ -122,13 +127,15 @@ def normalise(text: str) -> str:
 def mentions(text: str, known: Mapping[str, Iterable[str]]) -> set[str]:
     """The names of which the text gives one form, neither negated nor set aside.
 
-    Where nothing but asides is left, they count.
+    Where nothing but asides is left, they count. Of several, the one that the text opens with or
+    says something *is* (``the capital is Canberra``) stands for the text.
     """
     text = _plain_letters(text)
     if _UNSURE.search(text):
         return set()
     firm: set[str] = set()
     aside: set[str] = set()
+    stated: set[str] = set()
     for name, start, end in _longest(_occurrences(text, known)):
         clause = re.split(r"[.;:!?\n]\s|\bbut\b|\bhowever\b", before(text, start, 300))[-1]
         if _negated(clause) or re.match(
@@ -137,9 +144,12 @@ def mentions(text: str, known: Mapping[str, Iterable[str]]) -> set[str]:
             continue
         set_aside = _ASIDE.search(clause) or re.match(r"(?i)'s? ", text[end:])
         (aside if set_aside else firm).add(name)
+        if not set_aside and _STATES.search(clause):
+            stated.add(name)
     if len(firm) > 1:
         opening = normalise(sentences(text)[0])
-        firm = {n for n in firm if opening in {normalise(form) for form in known[n]}} or firm
+        alone = {n for n in firm if opening in {normalise(form) for form in known[n]}}
+        firm = alone or (stated if len(stated) == 1 else firm)
     return firm or aside
 
 
