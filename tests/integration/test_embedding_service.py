@@ -46,21 +46,35 @@ _WORKER = """
     found = vectors_for({folder / f"{number}.json": texts}, "slow", record=True,
                         lock_dir=folder / "locks", load=load)
     print(hashlib.sha256(found[folder / f"{number}.json"].tobytes()).hexdigest(), flush=True)
-    if len(sys.argv) > 5:
-        time.sleep(float(sys.argv[5]))
+    sys.stdin.readline()  # stay, and serve, until told to go
 """
 
 
-def start(
-    folder: Path, number: int, count: int, pause: float, *stay: float
-) -> subprocess.Popen[str]:
+def start(folder: Path, number: int, count: int, pause: float) -> subprocess.Popen[str]:
     script = folder / "worker.py"
-    script.write_text(textwrap.dedent(_WORKER))
-    command = [sys.executable, str(script), *map(str, (folder, number, count, pause, *stay))]
+    if not script.exists():  # an earlier worker may be reading it
+        script.write_text(textwrap.dedent(_WORKER))
+    command = [sys.executable, str(script), *map(str, (folder, number, count, pause))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
+
+
+def digest(worker: subprocess.Popen[str]) -> str:
+    """What a worker got; it stays."""
+    assert worker.stdout is not None
+    return worker.stdout.readline().strip()
+
+
+def end(worker: subprocess.Popen[str]) -> None:
+    _, errors = worker.communicate("\n", timeout=60)
+    assert worker.returncode == 0, errors
 
 
 def logged(folder: Path, kind: str) -> list[tuple[int, object]]:
@@ -80,11 +94,11 @@ def texts_embedded(folder: Path) -> Counter[str]:
 def test_one_of_four_processes_loads_the_embedder_and_no_text_is_embedded_twice(
     tmp_path: Path,
 ) -> None:
-    # Each stays a while, so that the first is there to serve the rest.
-    workers = [start(tmp_path, number, 30, 0.05, 2.0) for number in range(4)]
+    workers = [start(tmp_path, number, 30, 0.05) for number in range(4)]
+    digests = [digest(worker) for worker in workers]
     for worker in workers:
-        _, errors = worker.communicate(timeout=60)
-        assert worker.returncode == 0, errors
+        end(worker)
+    assert len(set(digests)) == 4
     assert len(logged(tmp_path, "load")) == 1
     embedded = texts_embedded(tmp_path)
     assert set(embedded.values()) == {1}
@@ -94,17 +108,19 @@ def test_one_of_four_processes_loads_the_embedder_and_no_text_is_embedded_twice(
 
 def test_each_process_gets_the_bits_it_would_have_got_alone(tmp_path: Path) -> None:
     together, alone = tmp_path / "together", tmp_path / "alone"
-    digests = {}
-    for folder, at_once in ((together, True), (alone, False)):
-        folder.mkdir()
-        workers = []
-        for number in range(2):
-            workers.append(start(folder, number, 10, 0.02))
-            if not at_once:
-                workers[-1].wait(timeout=60)
-        digests[folder] = [worker.communicate(timeout=60)[0] for worker in workers]
-    assert digests[together] == digests[alone]
-    assert all(len(digest.strip()) == 64 for digest in digests[together])
+    together.mkdir()
+    alone.mkdir()
+    pair = [start(together, number, 10, 0.02) for number in range(2)]
+    found = [digest(worker) for worker in pair]
+    for worker in pair:
+        end(worker)
+    expected = []
+    for number in range(2):
+        worker = start(alone, number, 10, 0.02)
+        expected.append(digest(worker))
+        end(worker)
+    assert found == expected
+    assert all(len(one) == 64 for one in found)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
@@ -115,15 +131,14 @@ def test_where_the_holder_is_killed_another_process_takes_over(tmp_path: Path) -
     wait_until(lambda: any("1 " in str(texts) for _, texts in logged(tmp_path, "embed")))
     os.kill(first.pid, signal.SIGKILL)
     first.communicate(timeout=30)
-    output, errors = second.communicate(timeout=60)
-    assert second.returncode == 0, errors
-    assert len(output.strip()) == 64
+    assert len(digest(second)) == 64
+    end(second)
     assert [pid for pid, _ in logged(tmp_path, "load")] == [first.pid, second.pid]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions are Unix's")
 def test_only_this_user_can_ask_the_holder(tmp_path: Path) -> None:
-    worker = start(tmp_path, 0, 5, 0.0, 5.0)
+    worker = start(tmp_path, 0, 5, 0.0)
     address = tmp_path / "locks" / "embedder.address"
     wait_until(lambda: address.exists() and bool(address.read_bytes()))
     try:
