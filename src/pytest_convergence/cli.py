@@ -77,7 +77,7 @@ class _Collected:
         """Called when collection is done."""
         own = session_of(session.config)
         self.rootdir = session.config.rootpath
-        self.cassettes = own.evaluation.cassettes
+        self.cassettes = own.settings.cassettes
         try:
             self._add(own.evaluation, own.selected)
         except ConvergenceError as error:

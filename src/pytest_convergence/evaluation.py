@@ -89,15 +89,10 @@ class Evaluation:
         from pytest_convergence.recordings import Recordings
 
         return Recordings(
-            self.cassettes,
+            self.settings.cassettes,
             self.settings.state / "journal",
             rewrite=self.settings["record"] == "rewrite",
         )
-
-    @property
-    def cassettes(self) -> Path:
-        """The folder of recordings."""
-        return self.settings.rootpath / str(self.settings["cassettes"])
 
     @property
     def sampler(self) -> Sampler:
@@ -252,7 +247,7 @@ class Evaluation:
                 name: tuple(map(_recognised, given))
                 for name, given in zip(units, sampled, strict=True)
             }
-            stores = {name: self.cassettes / unit.cassette for name, unit in units.items()}
+            stores = {name: self.settings.cassettes / unit.cassette for name, unit in units.items()}
         return SampledCase(
             id=case.id,
             nodeid=case.nodeid,
@@ -276,7 +271,7 @@ class Evaluation:
     def _file_store(self, name: str) -> Path:
         path = self.settings.path("responses")
         assert path is not None
-        return self.cassettes / "responses" / path.stem / f"{quote(name, safe='')}.json"
+        return self.settings.cassettes / "responses" / path.stem / f"{quote(name, safe='')}.json"
 
     def sampled_now(
         self,
@@ -324,7 +319,7 @@ class Evaluation:
     def text_store(self, test_file: str, test_name: str) -> Path:
         """Where the vectors of texts lie that came from no model of the panel."""
         folder = PurePosixPath(test_file).with_suffix("") / test_name
-        return self.cassettes / folder / "texts.json"
+        return self.settings.cassettes / folder / "texts.json"
 
     def judge_group_item(self, item: GroupItem) -> None:
         """Judge one group and keep the result with its item.
@@ -370,6 +365,14 @@ class Evaluation:
         """Begin sampling ahead of the tests, where this run records."""
         if self.recording and self.recorded is None and cases:
             self.sampler.start(self.units(cases))
+
+    def forecast(self, cases: Sequence[Case]) -> list[str]:
+        """What recording these cases would take, as lines of a table; nothing is called."""
+        from pytest_convergence.sampling.forecast import forecast, forecast_table
+        from pytest_convergence.sampling.sampler import sampling_settings
+
+        settings = sampling_settings(self.settings, run=self._run)
+        return forecast_table(forecast(self.units(cases), self.recordings, settings))
 
     def open(self) -> None:
         """Before the first worker begins, on the process that reports: take up the recordings."""

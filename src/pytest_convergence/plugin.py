@@ -10,6 +10,7 @@ import pytest
 from pytest_convergence.session import end_traceback_at_user, start_session
 from pytest_convergence.session import session_of as _session
 from pytest_convergence.settings import add_options
+from pytest_convergence.xdist import run_without_workers
 
 if TYPE_CHECKING:
     from pytest_convergence.panel import Convergence, Panel
@@ -25,6 +26,13 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from pytest_convergence import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """A dry run plans in this process: there is nothing to distribute."""
+    if config.getoption("--convergence-dry-run"):
+        run_without_workers(config)
 
 
 @pytest.hookimpl(trylast=True)
@@ -58,12 +66,11 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     return _session(config).header()
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """A run with missing responses, lost tests or no verdict is not a success."""
-    result = yield
-    _session(session.config).conclude(session)
-    return result
+    with _session(session.config).running(session):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

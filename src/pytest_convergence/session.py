@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from pytest_convergence.detect import is_eval, is_group, results_key
 from pytest_convergence.errors import ConvergenceError, SettingsError
 from pytest_convergence.record import ATTRIBUTE, RunRecord, as_attribute
 from pytest_convergence.settings import Settings, read_settings
-from pytest_convergence.xdist import ReportCount, hand_over, is_controller, this_worker
+from pytest_convergence.xdist import ReportCount, hand_over, is_controller, name_run, this_worker
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Case
@@ -92,10 +94,12 @@ class ConvergenceSession:
         self.config = config
         self.settings = settings
         self.worker = this_worker(config)
+        self.run = self.worker.run or name_run(config)
         self.count = ReportCount() if is_controller(config) else None
         self.record = RunRecord()
         self.selected: list[pytest.Item] = []
         self._evaluation: Evaluation | None = None
+        self._forecast: list[str] = []
 
     @property
     def evaluation(self) -> Evaluation:
@@ -108,13 +112,14 @@ class ConvergenceSession:
                 self.settings,
                 worker=self.worker.index,
                 workers=self.worker.count,
-                run=self.worker.run,
+                run=self.run,
             )
         return self._evaluation
 
     def open(self) -> None:
         """Called on the process that reports, before any worker begins."""
-        if self.settings["record"] != "none" and not self.config.option.collectonly:
+        idle = self.config.option.collectonly or self.settings["dry_run"]
+        if self.settings["record"] != "none" and not idle:
             try:
                 self.evaluation.open()
             except ConvergenceError as error:
@@ -159,6 +164,9 @@ class ConvergenceSession:
             own = item.group.cases if isinstance(item, GroupItem) else cases_of(item)
             cases.update((case.id, case) for case in own)
         try:
+            if self.settings["dry_run"]:
+                self._forecast = self.evaluation.forecast(list(cases.values()))
+                return
             self.evaluation.start(list(cases.values()))
         except ConvergenceError as error:
             # In a worker a usage error would end in an internal one; there each test tells it.
@@ -171,7 +179,7 @@ class ConvergenceSession:
             return []
         from pytest_convergence.report.terminal import header_line
 
-        return [header_line(self.settings, len(self.selected))]
+        return [header_line(self.settings, len(self.selected)), *self._forecast]
 
     def test_of(self, item: pytest.Item) -> EvalTest:
         """The running test, made on first use."""
@@ -231,14 +239,34 @@ class ConvergenceSession:
             for result in results
         ]
 
-    def conclude(self, session: pytest.Session) -> None:
-        """Called when all tests have run: count what must not pass for a success."""
+    @contextmanager
+    def running(self, session: pytest.Session) -> Iterator[None]:
+        """While all tests run: show how sampling comes on; then count what is no success."""
+        if self.settings["dry_run"]:
+            session.items.clear()
+        with self._progress():
+            yield
         if not self.worker.alone or self.config.option.collectonly:
             return
         stopped = bool(session.shouldstop or session.shouldfail)
         failed = bool(session.testsfailed) or stopped
         unreported = self.count.unreported() if self.count and not stopped else []
         session.testsfailed += len(self.record.conclude(unreported=unreported, failed=failed))
+
+    @contextmanager
+    def _progress(self) -> Iterator[None]:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        silent = self.settings["record"] == "none" or self.settings["dry_run"]
+        if silent or not self.worker.alone or terminal is None:
+            yield
+            return
+        from pytest_convergence.sampling.progress import ProgressLine, rewritable, watching
+
+        # The reporter's own stream: pytest captures what else is written while a test runs.
+        stream = terminal._tw._file
+        line = ProgressLine(stream, terminal=rewritable(stream, os.environ))
+        with watching(self.settings.state, self.run, line):
+            yield
 
     def summarise(self, terminal: Any) -> None:
         """The terminal summary and the files of the run, where evals ran."""

@@ -225,9 +225,27 @@ class Settings:
         return None if value is None else self.rootpath / value
 
     @property
-    def state(self) -> Path:
-        """The folder for journals, locks and kept runs."""
+    def cassettes(self) -> Path:
+        """The folder of recordings."""
+        return self.rootpath / str(self.values["cassettes"])
+
+    @property
+    def kept(self) -> Path:
+        """The folder for what is kept between runs and belongs to this machine."""
         return self.rootpath / ".convergence"
+
+    @property
+    def state(self) -> Path:
+        """The folder for the journals and locks of this run's recordings.
+
+        Each folder of recordings has its own: a journal is merged into the one it was made for.
+        """
+        if self.cassettes == self.rootpath / "cassettes":
+            return self.kept
+        from hashlib import sha256
+
+        name = sha256(str(self.cassettes.resolve()).encode()).hexdigest()[:12]
+        return self.kept / f"cassettes-{name}"
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,21 @@ def this_worker(config: pytest.Config) -> Worker:
     name = str(given["workerid"])
     index = int(name.removeprefix("gw"))
     return Worker(index, int(given["workercount"]), name, str(given["testrunuid"]))
+
+
+def name_run(config: pytest.Config) -> str:
+    """Called before workers begin: one name for the run in all its processes."""
+    given: str | None = config.getoption("testrunuid", None)
+    name = given or uuid.uuid4().hex
+    config.option.testrunuid = name
+    return name
+
+
+def run_without_workers(config: pytest.Config) -> None:
+    """Called before the run is distributed: keep it in this process."""
+    config.option.numprocesses = 0
+    config.option.dist = "no"
+    config.option.tx = []
 
 
 def hand_over(config: pytest.Config, key: str, value: str) -> None:
