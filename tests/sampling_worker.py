@@ -14,6 +14,7 @@ from typing import Any
 
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.sampling.sampler import Sampler
+from pytest_convergence.sampling.settings import Limits
 from tests.sampling_parts import plan, recordings, settings, texts
 
 
@@ -29,6 +30,8 @@ def work(
     units = plan(url, **(shape or {}))
     models = len({unit.model.name for unit in units})
     tests = [units[start : start + models] for start in range(0, len(units), models)]
+    if "domain_limits" in changes:
+        changes["domain_limits"] = Limits(**changes["domain_limits"])
     sampler = Sampler(recordings(Path(folder)), settings(Path(folder), **changes), worker, workers)
     problem = ""
     said: list[tuple[str, ...]] = []

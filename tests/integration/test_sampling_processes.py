@@ -35,6 +35,7 @@ def test_no_call_is_made_twice_whatever_the_number_of_workers(tmp_path: Path, wo
     with ChatServer(slow).running() as server:
         results = launch_run(tmp_path, server.url, workers, run="r", shape=SHAPE)
         assert len(server.asked) == CALLS
+        assert all(server.peak[name] <= 16 for name in ("m0", "m1", "m2"))
         said = replaying(tmp_path)
         units = plan(server.url, **SHAPE)
         kept = [list(entry) for entry in texts(said, units)]
@@ -104,3 +105,26 @@ def test_a_worker_that_is_killed_blocks_nobody(tmp_path: Path) -> None:
         assert result["problem"] == ""
         assert len(result["texts"]) == 60
         assert len(server.asked) <= CALLS + lost
+
+
+def test_limits_of_a_domain_hold_over_all_workers(tmp_path: Path) -> None:
+    with ChatServer(lambda asked: Reply(after=0.05)).running() as server:
+        results = launch_run(
+            tmp_path, server.url, 4, run="r", shape=SHAPE, domain_limits={"in_flight": 6}
+        )
+        assert [result["problem"] for result in results] == [""] * 4
+        assert server.peak[""] == 6
+        assert len(server.asked) == CALLS
+
+
+def test_rates_of_a_domain_hold_over_all_workers(tmp_path: Path) -> None:
+    shape = {"models": 2, "prompts": 15, "samples": 2}
+    with ChatServer().running() as server:
+        limits = {"requests_per_minute": 1200}
+        launch_run(tmp_path, server.url, 3, run="r", shape=shape, domain_limits=limits)
+        starts = sorted(asked.started for asked in server.asked)
+        assert len(starts) == 60
+        # Twenty a second, after what the first second's tolerance lets through at once; the
+        # first call may have been under way for a while.
+        assert starts[-1] - starts[0] >= (60 - 20) / 20 - 0.5
+        assert max(sum(s <= t < s + 1 for t in starts) for s in starts) <= 42

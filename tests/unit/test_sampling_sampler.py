@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_convergence.errors import CassetteError
+from pytest_convergence.errors import CassetteError, SamplingError
 from pytest_convergence.sampling.sampler import Sampler
 from pytest_convergence.sampling.settings import SamplingSettings
 from tests.sampling_parts import model, plan, recording, recordings, replaying, texts, unit
@@ -166,3 +166,34 @@ def test_without_recording_nothing_is_asked(tmp_path: Path) -> None:
         with pytest.raises(CassetteError):
             sampler.responses(units[0])
         assert not server.asked
+
+
+def test_a_broken_cassette_fails_its_own_test_and_no_other(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        units = plan(server.url, models=2, prompts=3)
+        broken = tmp_path / "cassettes" / units[0].cassette
+        broken.parent.mkdir(parents=True)
+        broken.write_text('{"version": 1, "interactions": [{')
+        with recording(tmp_path) as sampler:
+            sampler.start(units)
+            assert len(sampler.responses(units[-1])) == 2
+            with pytest.raises(CassetteError, match="cut off"):
+                sampler.responses(units[0])
+        assert {asked.model for asked in server.asked} == {"m1"}
+        assert broken.read_text() == '{"version": 1, "interactions": [{'
+
+
+def test_a_fault_of_ours_is_told_to_the_tests_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_convergence.sampling.engine import Engine
+
+    def broken(engine: Engine, model: str) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(Engine, "_refill", broken)
+    with ChatServer().running() as server, recording(tmp_path) as sampler:
+        units = plan(server.url)
+        sampler.start(units)
+        with pytest.raises(SamplingError, match="ZeroDivisionError: oh"):
+            sampler.responses(units[0])

@@ -19,7 +19,7 @@ from pytest_convergence.sampling.board import Board, rows_of_run
 from pytest_convergence.sampling.caller import Caller
 from pytest_convergence.sampling.claims import Claims
 from pytest_convergence.sampling.exchange import Clients
-from pytest_convergence.sampling.jobs import Jobs
+from pytest_convergence.sampling.jobs import Jobs, unexpected
 from pytest_convergence.sampling.lanes import Lanes
 from pytest_convergence.sampling.limits import Limiter
 from pytest_convergence.sampling.money import Ledger
@@ -30,7 +30,7 @@ from pytest_convergence.sampling.work import UNPLANNED, Shelf, Work, Workload
 
 _TICK = 0.05
 _IDLE_SYNC = 1.0
-_GRACE = 1.0
+_GRACE = 0.5
 _WAITING_GRACE = 0.25
 _CLAIM_AGAIN = 0.1
 _YIELD_SECONDS = 1.0
@@ -159,6 +159,9 @@ class Engine:
                 self._tick()
             except ConvergenceError as error:
                 self._jobs.fatal = self._jobs.fatal or error
+            except Exception as bug:
+                # Whatever it is: tests must hear of it rather than wait for ever.
+                self._jobs.fatal = self._jobs.fatal or unexpected(bug, "its clockwork")
             self._refuse_hopeless()
             self._wake.clear()
             try:
@@ -225,7 +228,10 @@ class Engine:
                 self._planned += await asyncio.to_thread(self._lacking, model)
 
     def _lacking(self, model: str) -> int:
-        return sum(len(self._missing(work)) for work in self._workload.of_model(model))
+        try:
+            return sum(len(self._missing(work)) for work in self._workload.of_model(model))
+        except ConvergenceError:
+            return 0  # a broken cassette is reported to the test that needs it
 
     # -- work ---------------------------------------------------------------------------------
 
@@ -241,7 +247,7 @@ class Engine:
         """Ask for what a work lacks, or see that its cassette is claimed."""
         shelf = work.shelf
         hopeless = self._jobs.fatal or self._ledger.spent or shelf.model.name in self._jobs.stopped
-        if work.done or hopeless:
+        if work.done or hopeless or shelf.broken:
             return
         if not shelf.held:
             shelf.wanted_since = shelf.wanted_since or time.monotonic()
@@ -249,7 +255,11 @@ class Engine:
         if shelf.busy or shelf.yielding:
             return
         if work.missing is None:
-            work.missing = self._missing(work)
+            try:
+                work.missing = self._missing(work)
+            except ConvergenceError as error:
+                self._break(shelf, error)
+                return
             if work.done:
                 self._finished(work)
                 return
@@ -275,10 +285,20 @@ class Engine:
 
     def _look_elsewhere(self, work: Work) -> None:
         """Whether another process has recorded what a test waits for."""
-        if not work.shelf.held:
+        if work.shelf.held or work.shelf.broken:
+            return
+        try:
             work.missing = self._missing(work, fresh=True)
-            if work.done:
-                self._finished(work)
+        except ConvergenceError as error:
+            self._break(work.shelf, error)
+        if work.done:
+            self._finished(work)
+
+    def _break(self, shelf: Shelf, error: ConvergenceError) -> None:
+        """A cassette cannot be read: its tests hear of it, and nothing is asked for it."""
+        shelf.broken = error
+        if not shelf.active:
+            self._give_up(shelf)
 
     def _finished(self, work: Work) -> None:
         self._waited.pop(work, None)
@@ -303,7 +323,8 @@ class Engine:
     def _refuse_hopeless(self) -> None:
         """Tell tests what will not come."""
         for work in list(self._waited):
-            error = self._jobs.fatal or self._jobs.stopped.get(work.unit.model.name)
+            stopped = self._jobs.stopped.get(work.unit.model.name)
+            error = self._jobs.fatal or work.shelf.broken or stopped
             if error is not None and not (work.asked and self._jobs.fatal is None):
                 self._waited.pop(work)
                 work.settle(error)
@@ -320,7 +341,7 @@ class Engine:
     def _take_claims(self) -> None:
         now = time.monotonic()
         for shelf in self._workload.shelves.values():
-            if shelf.wanted_since is None or shelf.held or now < shelf.not_before:
+            if shelf.wanted_since is None or shelf.held or now < shelf.not_before or shelf.broken:
                 continue
             if now < shelf.wanted_since + self._grace(shelf):
                 continue
@@ -346,7 +367,7 @@ class Engine:
         try:
             await asyncio.to_thread(self._missing, work, fresh=True)
         except ConvergenceError as error:
-            self._jobs.stopped.setdefault(shelf.model.name, error)
+            shelf.broken = error
         for other in shelf.works.values():
             other.missing = other.missing if other.done else None
         shelf.busy = False

@@ -13,7 +13,6 @@ from pytest_convergence.models.fidelity import (
     served_another,
 )
 from pytest_convergence.models.specs import require_key
-from pytest_convergence.models.wire import Model
 from pytest_convergence.recordings import Recordings
 from pytest_convergence.sampling.caller import Caller, name_of
 from pytest_convergence.sampling.exchange import Exchange
@@ -22,7 +21,9 @@ from pytest_convergence.sampling.money import BudgetSpent
 from pytest_convergence.sampling.tally import Tally
 from pytest_convergence.sampling.work import Work
 
-_DEAD_AFTER = 3
+# Calls in a row that come to nothing before a model is given up, at first and later on.
+_DEAD_AT_FIRST = 3
+_DEAD_LATER = 32
 
 
 class Jobs:
@@ -89,7 +90,7 @@ class Jobs:
         except ConvergenceError as error:
             self.stopped.setdefault(model.name, error)
         except Exception as bug:
-            self.fatal = self.fatal or _unexpected(work, sample, bug)
+            self.fatal = self.fatal or unexpected(bug, name_of(work.unit, sample))
         finally:
             work.asked.discard(sample)
             work.shelf.active -= 1
@@ -130,17 +131,18 @@ class Jobs:
             if decoding is not None:
                 self._tally.rejected(model, rejected_parameters(decoding, exchange.response))
             return
-        self._unreached[model.name] = self._unreached.get(model.name, 0) + 1
-        if self._unreached[model.name] >= _DEAD_AFTER and not self._tally.of(model).answers:
-            self.stopped.setdefault(model.name, _unreachable(model, work, sample, exchange))
+        number = self._unreached[model.name] = self._unreached.get(model.name, 0) + 1
+        if number >= (_DEAD_LATER if self._tally.of(model).answers else _DEAD_AT_FIRST):
+            self.stopped.setdefault(model.name, _unreachable(work, sample, exchange, number))
 
 
-def _unreachable(model: Model, work: Work, sample: int, exchange: Exchange) -> SamplingError:
+def _unreachable(work: Work, sample: int, exchange: Exchange, number: int) -> SamplingError:
+    model = work.unit.model
     return SamplingError(
         f"{model.name} cannot be reached: {exchange.reason}",
         details=[
             f"the last call: {name_of(work.unit, sample)}",
-            f"{_DEAD_AFTER} calls in a row came to nothing; no further one is made in this run",
+            f"{number} calls in a row came to nothing; no further one is made in this run",
         ],
         fix=[
             f"check that {model.base_url} answers",
@@ -149,10 +151,10 @@ def _unreachable(model: Model, work: Work, sample: int, exchange: Exchange) -> S
     )
 
 
-def _unexpected(work: Work, sample: int, bug: Exception) -> SamplingError:
+def unexpected(bug: Exception, where: str) -> SamplingError:
+    """A fault of ours, as an error that says so."""
     error = SamplingError(
-        f"sampling {work.unit.model.name} broke: {type(bug).__name__}: {bug}",
-        details=[f"the call: {name_of(work.unit, sample)}"],
+        f"sampling broke at {where}: {type(bug).__name__}: {bug}",
         fix=["this is a fault of pytest-convergence: please report it with the traceback"],
     )
     error.__cause__ = bug

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.models.wire import Model, WireRequest
 from pytest_convergence.sampling.plan import Unit
 
@@ -79,6 +80,8 @@ class Shelf:
         When work of it first came into reach (monotonic), or None.
     not_before
         When it may be claimed (again).
+    broken
+        Why nothing of it can be looked up.
     yielding
         Another process needs it for what is not in this plan: it is given up when idle.
     """
@@ -91,6 +94,7 @@ class Shelf:
     busy: bool = False
     wanted_since: float | None = None
     not_before: float = 0.0
+    broken: ConvergenceError | None = None
     yielding: bool = False
 
     @property
