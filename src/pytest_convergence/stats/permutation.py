@@ -1,23 +1,42 @@
-"""Permutation tests: p values that are exact however few the prompts, with the +1."""
+"""Permutation tests: p values that hold however few the prompts, with the +1."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats, Summaries
 from pytest_convergence.metrics.terms import family_starts
+from pytest_convergence.stats.multiplicity import max_t
 
 
 @dataclass(frozen=True, slots=True)
 class PermutationTest:
-    """A statistic, its mean under the null and ``p = (1 + hits) / (1 + permutations)``."""
+    """A statistic, its mean under the null and ``p = (1 + hits) / (1 + permutations)``.
+
+    The p value is the one of Phipson & Smyth 2010, Permutation p-values should never be zero.
+    """
 
     statistic: float
     null_mean: float
     p: float
+    permutations: int
+
+
+@dataclass(frozen=True, eq=False)
+class PairPermutationTests:
+    """The same test for each pair of models; arrays of shape (M, M), nan where there is none.
+
+    ``adjusted`` are the p values corrected for the number of pairs by max-T.
+    """
+
+    statistic: Floats
+    p: Floats
+    adjusted: Floats
     permutations: int
 
 
@@ -40,37 +59,63 @@ def prompt_permutation(
     -------
     PermutationTest or None
         None where no two models share two families.
-
-    References
-    ----------
-    Phipson & Smyth 2010, Permutation p-values should never be zero.
     """
-    means, sizes = _family_means(summaries)
-    models, families, _ = means.shape
-    present = sizes > 0
-    rng = np.random.default_rng(seed)
-    orders = [_orders(sizes[m], permutations, rng) for m in range(models)]
-    observed, null, pairs = 0.0, np.zeros(permutations), 0
-    for a in range(models):
-        for b in range(a + 1, models):
-            shared = np.flatnonzero(present[a] & present[b])
-            if len(shared) < 2:
-                continue
-            gram = means[a] @ means[b].T
-            places = orders[a][:, shared] * families + orders[b][:, shared]
-            observed += float(gram[shared, shared].mean())
-            null += gram.ravel().take(places).mean(axis=1)
-            pairs += 1
-    if not pairs:
+    observed, null, _ = _prompt_null(summaries, permutations, seed)
+    if not len(observed):
         return None
-    observed, null = observed / pairs, null / pairs
-    return PermutationTest(observed, float(null.mean()), p_value(observed, null), permutations)
+    mean, nulls = float(observed.mean()), null.mean(axis=1)
+    return PermutationTest(mean, float(nulls.mean()), p_value(mean, nulls), permutations)
+
+
+def prompt_permutation_pairs(
+    summaries: Summaries, *, permutations: int, seed: int
+) -> PairPermutationTests:
+    """The same test for every pair, corrected for their number.
+
+    Pairs enter the correction on a common scale: less their mean and divided by their standard
+    deviation under the null.
+    """
+    observed, null, pairs = _prompt_null(summaries, permutations, seed)
+    models = len(summaries.models)
+    matrices = [np.full((models, models), np.nan) for _ in range(3)]
+    if len(observed):
+        centre, spread = null.mean(axis=0), np.maximum(null.std(axis=0), 1e-12)
+        single = np.array([p_value(o, null[:, k]) for k, o in enumerate(observed)])
+        adjusted = max_t((observed - centre) / spread, (null - centre) / spread)
+        for matrix, values in zip(matrices, (observed, single, adjusted), strict=True):
+            for (a, b), value in zip(pairs, values, strict=True):
+                matrix[a, b] = matrix[b, a] = value
+    statistic, p, corrected = matrices
+    return PairPermutationTests(statistic, p, corrected, permutations)
 
 
 def p_value(observed: float, null: Floats) -> float:
     """``(1 + hits) / (1 + B)``; a tie up to rounding is a hit."""
     slack = 1e-12 * max(1.0, abs(observed))
     return float((1 + np.count_nonzero(null >= observed - slack)) / (1 + len(null)))
+
+
+def _prompt_null(
+    summaries: Summaries, permutations: int, seed: int
+) -> tuple[Floats, Floats, list[tuple[int, int]]]:
+    """Each pair's similarity, (K,), and the same with prompts shuffled, (B, K)."""
+    means, sizes = _family_means(summaries)
+    models, families, _ = means.shape
+    rng = np.random.default_rng(seed)
+    orders = [_orders(sizes[m], permutations, rng) for m in range(models)]
+    observed, null, pairs = [], [], []
+    for a in range(models):
+        for b in range(a + 1, models):
+            shared = np.flatnonzero((sizes[a] > 0) & (sizes[b] > 0))
+            if len(shared) < 2:
+                continue
+            gram = means[a] @ means[b].T
+            places = orders[a][:, shared] * families + orders[b][:, shared]
+            observed.append(float(gram[shared, shared].mean()))
+            null.append(gram.ravel().take(places).mean(axis=1))
+            pairs.append((a, b))
+    columns = np.stack(null, axis=1) if null else np.zeros((permutations, 0))
+    return np.array(observed), columns, pairs
 
 
 def _family_means(summaries: Summaries) -> tuple[Floats, NDArray[np.int64]]:
@@ -91,3 +136,76 @@ def _orders(
         places = np.flatnonzero(sizes == size)
         orders[:, places] = rng.permuted(np.tile(places, (permutations, 1)), axis=1)
     return orders
+
+
+def same_model_test(
+    features: Sequence[Sequence[NDArray[np.floating[Any]]]],
+    *,
+    families: Sequence[str],
+    permutations: int = 999,
+    seed: int,
+) -> PermutationTest | None:
+    """Are these models one and the same? Responses are shuffled between models, by prompt.
+
+    The null: on each prompt all models answer from one distribution. The statistic is the mean
+    over prompts, and over pairs of models with two or more responses to it, of the unbiased
+    squared maximum mean discrepancy (Gretton et al. 2012, A kernel two-sample test, eq. 3); large
+    values reject. Prompts of a family with equal counts are shuffled alike, so that a prompt
+    repeated with the same recorded responses does not count as more evidence.
+
+    Parameters
+    ----------
+    features
+        ``features[m][p]``, shape (n, d); read one prompt at a time.
+    families
+        For each prompt the name of its family.
+
+    Returns
+    -------
+    PermutationTest or None
+        None where no prompt has two models with two responses each.
+    """
+    rng = np.random.default_rng(seed)
+    drawn: dict[tuple[str, tuple[int, ...]], NDArray[np.int64]] = {}
+    total, used = np.zeros(permutations + 1), 0
+    for p in sorted(range(len(families)), key=lambda index: families[index]):
+        blocks = [row[p] for row in features if len(row[p]) > 1]
+        if len(blocks) < 2:
+            continue
+        sizes = tuple(len(row[p]) if len(row[p]) > 1 else 0 for row in features)
+        key = (families[p], sizes)
+        if key not in drawn:
+            drawn = {k: v for k, v in drawn.items() if k[0] == families[p]}
+            orders = np.tile(np.arange(sum(sizes)), (permutations + 1, 1))
+            orders[1:] = rng.permuted(orders[1:], axis=1)
+            drawn[key] = orders
+        total += _discrepancies(blocks, drawn[key])
+        used += 1
+    if not used:
+        return None
+    observed, null = float(total[0] / used), total[1:] / used
+    return PermutationTest(observed, float(null.mean()), p_value(observed, null), permutations)
+
+
+def _discrepancies(
+    blocks: Sequence[NDArray[np.floating[Any]]], orders: NDArray[np.int64]
+) -> Floats:
+    """Mean MMD^2 over pairs of models on one prompt for each order of its responses, (B,)."""
+    pooled = np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
+    gram = pooled @ pooled.T
+    norms = np.diagonal(gram)
+    models, count = len(blocks), len(pooled)
+    ends = np.cumsum([len(block) for block in blocks])
+    whole = np.zeros(orders.shape)
+    rows = np.arange(len(orders))[:, None]
+    own_between, within = np.zeros(len(orders)), np.zeros(len(orders))
+    for start, end in zip(ends - [len(block) for block in blocks], ends, strict=True):
+        size = int(end - start)
+        weights = np.zeros((len(orders), count))
+        weights[rows, orders[:, start:end]] = 1.0 / size
+        square = np.einsum("bn,bn->b", weights @ gram, weights)
+        own_between += square
+        within += (size * square - weights @ norms) / (size - 1)
+        whole += weights
+    between = np.einsum("bn,bn->b", whole @ gram, whole) - own_between
+    return np.asarray(2.0 * within / models - 2.0 * between / (models * (models - 1)))
