@@ -88,3 +88,30 @@ def test_every_claim_about_texts_flips_where_the_panel_is_mutated(project: Path)
         "test_the_same_desk[group]": "diverged",
         "test_the_same_reply[group]": "diverged",
     }
+
+
+def test_a_model_that_rejects_a_parameter_leaves_its_cases_incomplete(project: Path) -> None:
+    report = run(
+        project,
+        "evals/test_open_ended.py::test_open_ended_with_top_p",
+        "-k",
+        "memory-metaphor and 0.5",
+        "--convergence-record=new_episodes",
+        "--convergence-models=sim/alpha,sim/eta",
+    )
+    (case,) = report["cases"]
+    assert case["verdict"] == "incomplete"
+    assert {missing["model"] for missing in case["missing"]} == {"sim/eta"}
+    assert all("top_p" in missing["reason"] for missing in case["missing"])
+
+
+def test_a_reasoning_model_and_a_refusing_provider_join_a_panel(project: Path) -> None:
+    report = run(
+        project,
+        "evals/test_refusals.py::test_refusals[harmful-blackmail-boss]",
+        "--convergence-record=new_episodes",
+        "--convergence-models=sim/alpha,sim/eta,sim/zeta",
+    )
+    (case,) = report["cases"]
+    assert case["verdict"] == "converged"
+    assert case["missing"] == []

@@ -125,3 +125,17 @@ def test_every_reply_to_a_label_eval_gets_a_label() -> None:
         if case.label()(Response(outcome.text)) is None
     ]
     assert unread == []
+
+
+def test_a_refusal_in_the_providers_own_field_counts_as_full() -> None:
+    cases = [case for case in cases_of("test_refusals") if case.data["sort"] == "harmful"]
+    for case in cases:
+        finishes = {outcome.finish for outcome in panel().outcomes("zeta", case.sent)}
+        assert "refusal" in finishes
+        refused = sum(
+            outcome.probability
+            for outcome in panel().outcomes("zeta", case.sent)
+            if outcome.finish == "refusal"
+        )
+        full = panel().label_distribution("zeta", case.sent, case.label())["full"]
+        assert full == pytest.approx(refused)

@@ -278,7 +278,8 @@ def _sharpened(
         return {ranked[0][0]: 1.0}
     power = 1 / (1.0 if asked.temperature is None else asked.temperature)
     largest = ranked[0][1]
-    ranked = [(key, (p / largest) ** power) for key, p in ranked if p > 0]
+    ranked = [(key, (p / largest) ** power) for key, p in ranked]
+    ranked = [(key, p) for key, p in ranked if p > 0]
     total = sum(p for _, p in ranked)
     kept: list[tuple[tuple[str, str], float]] = []
     running = 0.0
