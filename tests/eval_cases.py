@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_convergence.models.messages import Prompt
 from pytest_convergence.models.response import Response
 from pytest_convergence.models.simulated import SimulatedPanel
 from pytest_convergence.represent.features import Label
@@ -23,13 +24,13 @@ ParameterSet = type(pytest.param(None))
 
 @dataclass(frozen=True)
 class EvalCase:
-    """One prompt of one eval function in one arm, as it would be sent."""
+    """One prompt of one eval function in one arm: what tells it apart, and as it would be sent."""
 
     test: str
     arm: str
     prompt_id: str
     prompt: str
-    sent: str
+    sent: Prompt
     data: Mapping[str, Any]
     marker: Mapping[str, Any]
 
@@ -101,8 +102,12 @@ def _cases(module: ModuleType, name: str, function: Any) -> Iterator[EvalCase]:
         parameters = {key: value for _, values in chosen for key, value in values.items()}
         prompt_id = next(identity for identity, values in chosen if "prompt" in values)
         arm = "-".join(identity for identity, values in chosen if "prompt" not in values)
-        sent = marker.get("template", "{prompt}").format_map(parameters)
-        yield EvalCase(name, arm, prompt_id, parameters["prompt"], sent, parameters, marker)
+        prompt = sent = parameters["prompt"]
+        if isinstance(prompt, str):
+            sent = marker.get("template", "{prompt}").format_map(parameters)
+        else:
+            prompt = next(m["content"] for m in prompt if m["role"] == "user")
+        yield EvalCase(name, arm, prompt_id, prompt, sent, parameters, marker)
 
 
 def _rows(mark: pytest.Mark) -> list[tuple[str, dict[str, Any]]]:

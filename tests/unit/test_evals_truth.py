@@ -32,6 +32,7 @@ def truth(cases: list[EvalCase], models: tuple[str, ...]) -> Population:
     ("test", "arm", "others"),
     [
         ("test_facts", "", ("alpha", "delta", "epsilon")),
+        ("test_facts_under_doubt", "", ("alpha", "delta")),
         ("test_refusals", "", ("alpha", "delta", "epsilon")),
         ("test_abstention", "", ("alpha", "delta")),
         ("test_stated_confidence", "", ("alpha", "delta")),
