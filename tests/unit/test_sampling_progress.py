@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from pathlib import Path
 
@@ -49,18 +50,50 @@ def test_there_is_no_progress_where_nobody_samples(tmp_path: Path, content: byte
     assert read_progress(tmp_path, "r") is None
 
 
-def test_on_a_terminal_one_line_is_rewritten_and_then_taken_away() -> None:
+def screen(written: str, columns: int = 80, rows: int = 5) -> list[str]:
+    """What a terminal shows after this was written to it: the few controls that are used."""
+    lines, row, column, saved = [[" "] * columns for _ in range(rows)], 0, 0, (0, 0)
+    tokens = re.findall(r"\x1b\[[A-Z]|\x1b.|.|\n", written)
+    for token in tokens:
+        if token in ("\n", "\x1bD", "\x1b[E"):
+            column = column if token == "\x1bD" else 0
+            row += 1
+            if row == rows and token == "\x1b[E":
+                row -= 1
+            elif row == rows:
+                lines, row = [*lines[1:], [" "] * columns], row - 1
+        elif token == "\x1b[A":
+            row = max(row - 1, 0)
+        elif token == "\x1b7":
+            saved = (row, column)
+        elif token == "\x1b8":
+            row, column = saved
+        elif token == "\x1b[J":
+            lines[row][column:] = [" "] * (columns - column)
+            lines[row + 1 :] = [[" "] * columns for _ in lines[row + 1 :]]
+        else:
+            lines[row][column] = token
+            column += 1
+    return ["".join(line).rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("above", [1, 7])
+def test_on_a_terminal_the_line_stands_below_and_disturbs_nothing(above: int) -> None:
     stream = io.StringIO()
     line = ProgressLine(stream, terminal=True)
+    stream.write("x\n" * above)
+    stream.write("test_a.py ..")
     line.update(Progress(100, 10, 0, 4, 0, 0.0))
+    shown = [text for text in screen(stream.getvalue()) if text not in ("", "x")]
+    assert shown == ["test_a.py ..", "sampling 10/100, 4 in flight"]
+    stream.write(".\ntest_b.py .")
     time.sleep(0.25)
     line.update(Progress(100, 9, 0, 4, 0, 0.0))
+    shown = [text for text in screen(stream.getvalue()) if text not in ("", "x")]
+    assert shown == ["test_a.py ...", "test_b.py .", "sampling 9/100, 4 in flight"]
     line.clear()
-    written = stream.getvalue()
-    assert "\n" not in written
-    assert "\x1b" not in written
-    assert written.count("\rsampling") == 2
-    assert written.endswith("\r")
+    shown = [text for text in screen(stream.getvalue()) if text not in ("", "x")]
+    assert shown == ["test_a.py ...", "test_b.py ."]
 
 
 def test_in_a_log_there_is_a_line_now_and_then_and_no_control_character(
@@ -74,7 +107,7 @@ def test_in_a_log_there_is_a_line_now_and_then_and_no_control_character(
         clock[0] += 1
         line.update(Progress(1000, second, 0, 4, 0, 0.0))
     line.clear()
-    lines = stream.getvalue().splitlines()
+    lines = [text for text in stream.getvalue().splitlines() if text]
     assert len(lines) == 3
     assert lines[-1] == "sampling 89/1000, 4 in flight, 15 min 11 s left"
     assert stream.getvalue().replace("\n", "").isprintable()

@@ -6,6 +6,7 @@ Nothing here samples or imports what does: the process that prints may be one th
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections import deque
@@ -20,6 +21,12 @@ from pytest_convergence.sampling.board import run_counts
 _WINDOW_SECONDS = 30.0
 _LOG_SECONDS = 30.0
 _TERMINAL_SECONDS = 0.2
+
+# Erase from the cursor to the end of the screen; make sure that there is a line below, save the
+# cursor and go there; restore the cursor (ECMA-48, DEC VT100).
+_CLEAR = "\x1b[J"
+_BELOW = "\x1bD\x1b[A\x1b7\x1b[E"
+_BACK = "\x1b8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +123,24 @@ class Pace:
 
 
 class ProgressLine:
-    """Shows a progress on a stream: one line that is rewritten, or a line now and then.
+    """Shows a progress below whatever else is being written, or as a line now and then.
+
+    On a terminal it stands on the line below the cursor, which stays where it is: dots that are
+    printed meanwhile are not disturbed.
 
     Parameters
     ----------
     stream
         Where to write.
     terminal
-        Whether its last line can be rewritten. Where it cannot (a log, ``NO_COLOR``, a dumb
-        terminal), nothing but plain lines is written.
+        Whether the cursor may be moved. Where it may not (a log, ``NO_COLOR``, a dumb terminal),
+        nothing but plain lines is written, one every half minute.
     """
 
     def __init__(self, stream: TextIO, *, terminal: bool) -> None:
         self._stream = stream
         self._terminal = terminal
-        self._shown = ""
+        self._shown = False
         self._last = time.monotonic() if not terminal else 0.0
         self._pace = Pace()
 
@@ -145,18 +155,19 @@ class ProgressLine:
         self._last = now
         text = line_of(timed)
         if self._terminal:
-            self._stream.write(f"\r{text}{' ' * (len(self._shown) - len(text))}")
-            self._shown = text
+            columns = shutil.get_terminal_size().columns
+            self._stream.write(f"{_CLEAR}{_BELOW}{text[: columns - 1]}{_BACK}")
+            self._shown = True
         else:
-            self._stream.write(f"{text}\n")
+            self._stream.write(f"\n{text}\n")
         self._stream.flush()
 
     def clear(self) -> None:
         """Take the line away, for whatever is printed next."""
         if self._shown:
-            self._stream.write(f"\r{' ' * len(self._shown)}\r")
+            self._stream.write(_CLEAR)
             self._stream.flush()
-            self._shown = ""
+            self._shown = False
 
 
 @contextmanager
@@ -179,6 +190,6 @@ def watching(state: Path, run: str, line: ProgressLine) -> Iterator[None]:
 
 
 def rewritable(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether a stream is a terminal whose last line may be rewritten."""
+    """Whether a stream is a terminal on which the cursor may be moved."""
     plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb" or environ.get("CI")
     return stream.isatty() and not plain
