@@ -13,6 +13,9 @@ from pytest_convergence.metrics.summaries import Floats, Summaries
 from pytest_convergence.metrics.terms import family_starts
 from pytest_convergence.stats.multiplicity import max_t
 
+# From here on rotations, (F - 1)^(M - 1) of them and more, do for permutations.
+_MANY_FAMILIES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class PermutationTest:
@@ -60,10 +63,16 @@ def prompt_permutation(
     PermutationTest or None
         None where no two models share two families.
     """
-    observed, null, _ = _prompt_null(summaries, permutations, seed)
-    if not len(observed):
-        return None
-    mean, nulls = float(observed.mean()), null.mean(axis=1)
+    means, sizes = _family_means(summaries)
+    models, families, _ = means.shape
+    rng = np.random.default_rng(seed)
+    if (sizes == sizes[0, 0]).all() and families >= _MANY_FAMILIES and models > 2:
+        mean, nulls = _shifted(means, permutations, rng)
+    else:
+        observed, null, _ = _prompt_null(means, sizes, permutations, rng)
+        if not len(observed):
+            return None
+        mean, nulls = float(observed.mean()), null.mean(axis=1)
     return PermutationTest(mean, float(nulls.mean()), p_value(mean, nulls), permutations)
 
 
@@ -75,7 +84,8 @@ def prompt_permutation_pairs(
     Pairs enter the correction on a common scale: less their mean and divided by their standard
     deviation under the null.
     """
-    observed, null, pairs = _prompt_null(summaries, permutations, seed)
+    rng = np.random.default_rng(seed)
+    observed, null, pairs = _prompt_null(*_family_means(summaries), permutations, rng)
     models = len(summaries.models)
     matrices = [np.full((models, models), np.nan) for _ in range(3)]
     if len(observed):
@@ -96,12 +106,10 @@ def p_value(observed: float, null: Floats) -> float:
 
 
 def _prompt_null(
-    summaries: Summaries, permutations: int, seed: int
+    means: Floats, sizes: NDArray[np.int64], permutations: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, list[tuple[int, int]]]:
     """Each pair's similarity, (K,), and the same with prompts shuffled, (B, K)."""
-    means, sizes = _family_means(summaries)
     models, families, _ = means.shape
-    rng = np.random.default_rng(seed)
     orders = [_orders(sizes[m], permutations, rng) for m in range(models)]
     observed, null, pairs = [], [], []
     for a in range(models):
@@ -116,6 +124,23 @@ def _prompt_null(
             pairs.append((a, b))
     columns = np.stack(null, axis=1) if null else np.zeros((permutations, 0))
     return np.array(observed), columns, pairs
+
+
+def _shifted(means: Floats, permutations: int, rng: np.random.Generator) -> tuple[float, Floats]:
+    """The panel's similarity, and under random rotations of each model's prompts, (B,).
+
+    Rotations of a randomly ordered circle of families are a group, hence as exact a test as all
+    permutations, and their similarities are one cross-correlation: a Fourier transform where
+    ``B`` permutations of many families would be gathered one by one.
+    """
+    models, families, _ = means.shape
+    spectrum = np.fft.rfft(means[:, rng.permutation(families)], axis=1).transpose(1, 0, 2)
+    cross = np.fft.irfft(spectrum.conj() @ spectrum.transpose(0, 2, 1), n=families, axis=0)
+    shifts = rng.integers(families, size=(permutations, models))
+    rows, columns = np.triu_indices(models, k=1)
+    turned = (shifts[:, columns] - shifts[:, rows]) % families
+    null = cross[turned, rows, columns].mean(axis=1) / families
+    return float(cross[0, rows, columns].mean() / families), null
 
 
 def _family_means(summaries: Summaries) -> tuple[Floats, NDArray[np.int64]]:
