@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 session_key = pytest.StashKey["ConvergenceSession"]()
 _SAMPLING = "convergence_sampling"
+_PROBLEM = "convergence_problem"
 
 test_key = pytest.StashKey["EvalTest"]()
 
@@ -272,22 +273,45 @@ class ConvergenceSession:
         """The terminal summary and the files of the run, where evals ran."""
         if not self.worker.alone or not (self.record.entries or self.record.problems):
             return
-        from pytest_convergence.report.terminal import write_summary
+        from pytest_convergence.report.sampling import sampling_lines
+        from pytest_convergence.report.terminal import header_line, write_summary
         from pytest_convergence.runs import build_run, write_run
 
+        if self.count is not None:
+            # A controller collects nothing, so this is the first it can say.
+            terminal.write_line(header_line(self.settings, len(self.record.evals)))
         run = build_run(self.record, self.settings, command=sys.argv[1:])
         self.config.hook.pytest_convergence_run(config=self.config, run=run)
         write_summary(terminal, run, verbose=self.config.option.verbose)
+        for line in sampling_lines(run["sampling"]):
+            terminal.write_line(line)
         path = self.settings.path("json")
         if path is not None:
             write_run(run, path)
             terminal.write_line(f"run file: {path}")
 
-    def finish(self) -> None:
+    def finish(self, session: pytest.Session) -> None:
         """Called when all tests of this process have run, also after a failure."""
         if self._evaluation is None:
             return
-        report = self._evaluation.close()
+        try:
+            self._end_sampling(self._evaluation)
+        except ConvergenceError as error:
+            problem = "; ".join([error.headline, *error.fix])
+            if self.worker.alone:
+                self._fail(session, problem)
+            else:
+                hand_over(self.config, _PROBLEM, json.dumps(problem))
+        for given in self.count.handed_over if self.count else ():
+            if _PROBLEM in given:
+                self._fail(session, json.loads(given[_PROBLEM]))
+
+    def _fail(self, session: pytest.Session, problem: str) -> None:
+        self.record.problems.append(problem)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _end_sampling(self, evaluation: Evaluation) -> None:
+        report = evaluation.close()
         if not self.worker.alone:
             if report is not None:
                 hand_over(self.config, _SAMPLING, json.dumps(report.as_dict()))
@@ -297,4 +321,4 @@ class ConvergenceSession:
         for given in self.count.handed_over if self.count else ():
             if _SAMPLING in given:
                 self.record.sampling.append(json.loads(given[_SAMPLING]))
-        self._evaluation.finish()
+        evaluation.finish()

@@ -130,7 +130,7 @@ def test_more_samples_and_models_record_only_the_difference(project: Project) ->
         assert all(interaction in new for interaction in old)
     # Fewer samples use the first ones: the numbers of the first recording come back.
     run(tests, "--convergence-samples=2", "--convergence-json=again.json").assert_outcomes(passed=9)
-    assert {case["samples"] for case in run_file(tests, "again.json")["cases"]} == {2}
+    assert {group["samples"] for group in run_file(tests, "again.json")["groups"]} == {2}
 
 
 def test_rewrite_replaces_the_selected_recordings_and_keeps_the_rest(project: Project) -> None:

@@ -90,9 +90,7 @@ def test_last_failed_runs_the_failed_group_again(project: Project, workers: int)
         @pytest.mark.parametrize("prompt", ["p1", "p2", "p3", "p4", "p5"])
         def test_letters(prompt, models): pass
         """,
-        answers={
-            f"p{i}": {"a": [f"x{i}"], "b": [f"y{i}"], "c": [f"x{i}"]} for i in range(1, 6)
-        },
+        answers={f"p{i}": {"a": [f"x{i}"], "b": [f"y{i}"], "c": [f"x{i}"]} for i in range(1, 6)},
     )
     arguments = ("-n", str(workers), "--convergence-record=new_episodes", "--junit-xml=out.xml")
     first = tests.runpytest_subprocess(*arguments)
