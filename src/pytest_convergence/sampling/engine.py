@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from typing import Any
 
-from pytest_convergence.cassettes import FinalFailure
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.recordings import Recordings
 from pytest_convergence.sampling.board import Board, rows_of_run
 from pytest_convergence.sampling.caller import Caller
-from pytest_convergence.sampling.claims import Claims
+from pytest_convergence.sampling.custody import Custody
 from pytest_convergence.sampling.exchange import Clients
 from pytest_convergence.sampling.jobs import Jobs, unexpected
 from pytest_convergence.sampling.lanes import Lanes
@@ -26,14 +25,10 @@ from pytest_convergence.sampling.money import Ledger
 from pytest_convergence.sampling.plan import Unit
 from pytest_convergence.sampling.settings import SamplingSettings
 from pytest_convergence.sampling.tally import SamplingReport, Tally
-from pytest_convergence.sampling.work import UNPLANNED, Shelf, Work, Workload
+from pytest_convergence.sampling.work import UNPLANNED, Work, Workload
 
 _TICK = 0.05
 _IDLE_SYNC = 1.0
-_GRACE = 0.5
-_WAITING_GRACE = 0.25
-_CLAIM_AGAIN = 0.1
-_YIELD_SECONDS = 1.0
 _SHOWN_WANTS = 64
 _DRAIN_SECONDS = 5.0
 
@@ -59,13 +54,9 @@ class Engine:
     def __init__(
         self, recordings: Recordings, settings: SamplingSettings, worker: int, workers: int
     ) -> None:
-        self._recordings = recordings
         self._settings = settings
-        self._worker = worker
-        self._workers = workers
         self._tally = Tally()
         self.board = Board(settings.state / "sampling", settings.run)
-        self._claims = Claims(settings.state / "claims")
         self._limiter = Limiter(self.board, settings)
         self._ledger = Ledger(settings, self.board, self._tally)
         self._lanes = Lanes(self._limiter)
@@ -79,15 +70,23 @@ class Engine:
             tally=self._tally,
         )
         self._jobs = Jobs(recordings, caller, self._tally, self._job_over)
+        self._wake = asyncio.Event()
+        self._custody = Custody(
+            recordings,
+            settings,
+            self._jobs,
+            worker=worker,
+            workers=workers,
+            spawn=self._spawn,
+            wake=self._wake.set,
+        )
         self._workload = Workload((), copy_context())
         self._waited: dict[Work, None] = {}
         self._positions: tuple[int, ...] = (0,)
         self.position = 0
         self._planned = 0
         self._started = time.monotonic()
-        self._run_started = ""
         self._synced = 0.0
-        self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, plan: Sequence[Unit], context: Context) -> None:
@@ -145,7 +144,7 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._claims.release_all()
+        self._custody.release_all()
         self._write_row()
         self.board.leave()
         await self._clients.close()
@@ -180,7 +179,7 @@ class Engine:
             self._advance(work)
         for model in self._workload.models:
             self._refill(model)
-        self._take_claims()
+        self._custody.take(self._workload)
         self._lanes.pump()
 
     def _sync(self) -> None:
@@ -190,12 +189,12 @@ class Engine:
             self._limiter.sync(state)
             self._ledger.sync(state)
             started = datetime.now(UTC).isoformat(timespec="seconds")
-            self._run_started = state["started"].setdefault(self._settings.run, started)
+            self._custody.run_started = state["started"].setdefault(self._settings.run, started)
             rows = rows_of_run(state, self._settings.run).values()
             self._positions = tuple({row["position"] for row in rows})
             others = [row for token, row in state["rows"].items() if token != self.board.token]
         for row in others:
-            self._heed(row["wants"])
+            self._custody.heed(self._workload, row["wants"], self._advance)
 
     def _write_row(self) -> None:
         row, total = self.board.row, SamplingReport(self._tally.by_model).total
@@ -216,7 +215,7 @@ class Engine:
             "spent": float(self._ledger.spent),
         }
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -224,12 +223,13 @@ class Engine:
     async def _count_planned(self) -> None:
         """How many of this worker's share of the calls are to be made, for the progress."""
         for number, model in enumerate(self._workload.models):
-            if number % self._workers == self._worker:
+            if self._custody.mine(number):
                 self._planned += await asyncio.to_thread(self._lacking, model)
 
     def _lacking(self, model: str) -> int:
         try:
-            return sum(len(self._missing(work)) for work in self._workload.of_model(model))
+            works = self._workload.of_model(model)
+            return sum(len(self._custody.missing(work)) for work in works)
         except ConvergenceError:
             return 0  # a broken cassette is reported to the test that needs it
 
@@ -255,50 +255,19 @@ class Engine:
         if shelf.busy or shelf.yielding:
             return
         if work.missing is None:
-            try:
-                work.missing = self._missing(work)
-            except ConvergenceError as error:
-                self._break(shelf, error)
-                return
+            self._custody.look(work)
             if work.done:
                 self._finished(work)
-                return
         order = UNPLANNED if work.waiters else work.index
-        for sample in sorted(work.missing - work.asked):
+        for sample in sorted((work.missing or set()) - work.asked):
             self._jobs.begin(work, sample, order)
-
-    def _missing(self, work: Work, *, fresh: bool = False) -> set[int]:
-        found = self._recordings.find(work.unit, fresh=fresh)
-        return {
-            sample
-            for sample, outcome in enumerate(found)
-            if outcome is None
-            or (isinstance(outcome, FinalFailure) and self._asks_again(work, sample, outcome))
-        }
-
-    def _asks_again(self, work: Work, sample: int, failure: FinalFailure) -> bool:
-        return (
-            self._settings.retry_missing
-            and sample not in work.failed_anew
-            and failure.recorded_at < self._run_started
-        )
 
     def _look_elsewhere(self, work: Work) -> None:
         """Whether another process has recorded what a test waits for."""
-        if work.shelf.held or work.shelf.broken:
-            return
-        try:
-            work.missing = self._missing(work, fresh=True)
-        except ConvergenceError as error:
-            self._break(work.shelf, error)
-        if work.done:
-            self._finished(work)
-
-    def _break(self, shelf: Shelf, error: ConvergenceError) -> None:
-        """A cassette cannot be read: its tests hear of it, and nothing is asked for it."""
-        shelf.broken = error
-        if not shelf.active:
-            self._give_up(shelf)
+        if not work.shelf.held and not work.shelf.broken:
+            self._custody.look(work, fresh=True)
+            if work.done:
+                self._finished(work)
 
     def _finished(self, work: Work) -> None:
         self._waited.pop(work, None)
@@ -311,7 +280,7 @@ class Engine:
         if work.cut and not work.asked:
             self._cut(work)
         if shelf.active == 0 and (shelf.yielding or shelf.done):
-            self._give_up(shelf)
+            self._custody.give_up(shelf)
         if self._lanes.queued(shelf.model.name) == 0:
             self._wake.set()
 
@@ -334,82 +303,4 @@ class Engine:
             self._lanes.refuse(name)
         for shelf in self._workload.shelves.values() if self._jobs.stopped else ():
             if shelf.held and shelf.model.name in self._jobs.stopped and not shelf.active:
-                self._give_up(shelf)
-
-    # -- claims -------------------------------------------------------------------------------
-
-    def _take_claims(self) -> None:
-        now = time.monotonic()
-        for shelf in self._workload.shelves.values():
-            if shelf.wanted_since is None or shelf.held or now < shelf.not_before or shelf.broken:
-                continue
-            if now < shelf.wanted_since + self._grace(shelf):
-                continue
-            if self._claims.take(shelf.path):
-                shelf.held = shelf.busy = True
-                self._spawn(self._look_up(shelf))
-            else:
-                shelf.not_before = now + _CLAIM_AGAIN
-
-    def _grace(self, shelf: Shelf) -> float:
-        """Seconds for the worker whose model it is to claim a cassette first."""
-        waited = [work for work in shelf.works.values() if work.waiters]
-        if any(work.index == UNPLANNED for work in waited):
-            return 0.0
-        models = self._workload.models
-        if models.index(shelf.model.name) % self._workers == self._worker:
-            return 0.0
-        return _WAITING_GRACE if waited else _GRACE
-
-    async def _look_up(self, shelf: Shelf) -> None:
-        """See what its former owners recorded, off the loop: a cassette may be large."""
-        work = next(iter(shelf.works.values()))
-        try:
-            await asyncio.to_thread(self._missing, work, fresh=True)
-        except ConvergenceError as error:
-            shelf.broken = error
-        for other in shelf.works.values():
-            other.missing = other.missing if other.done else None
-        shelf.busy = False
-        self._wake.set()
-
-    def _heed(self, wants: Mapping[str, Sequence[str]]) -> None:
-        """Another process waits for cassettes that this one may hold."""
-        for path, digests in wants.items():
-            shelf = self._workload.at(path)
-            if shelf is None or not shelf.held:
-                continue
-            works = {work.digest: work for work in shelf.works.values() if not work.done}
-            for digest in digests:
-                work = works.get(digest)
-                if work is not None:
-                    self._advance(work)
-                elif not self._has(shelf, digest):
-                    shelf.yielding = True
-            if shelf.yielding and not shelf.active and not shelf.busy:
-                self._give_up(shelf)
-
-    def _has(self, shelf: Shelf, digest: str) -> bool:
-        return any(work.digest == digest for work in shelf.works.values())
-
-    def _give_up(self, shelf: Shelf) -> None:
-        """Let others have a cassette, merged if it is done."""
-        if shelf.busy or not shelf.held:
-            return
-        shelf.busy = True
-        self._spawn(self._let_go(shelf))
-
-    async def _let_go(self, shelf: Shelf) -> None:
-        if shelf.done:
-            try:
-                await asyncio.to_thread(self._recordings.merge, shelf.path)
-            except ConvergenceError as error:
-                self._jobs.fatal = self._jobs.fatal or error
-        self._claims.release(shelf.path)
-        shelf.held = shelf.busy = False
-        shelf.wanted_since = None
-        shelf.not_before = time.monotonic() + (_YIELD_SECONDS if shelf.yielding else 0.0)
-        shelf.yielding = False
-        for work in shelf.works.values():
-            work.missing = work.missing if work.done else None
-        self._wake.set()
+                self._custody.give_up(shelf)
