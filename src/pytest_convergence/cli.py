@@ -55,6 +55,20 @@ def _parser() -> argparse.ArgumentParser:
     move.add_argument("new", help="its node id now")
     move.add_argument("--cassettes", default="cassettes", metavar="DIR")
     move.set_defaults(run=_move)
+    report = commands.add_parser(
+        "report",
+        help="rebuild the page of a saved run",
+        description="Write the report of a run file that --convergence-json saved.",
+    )
+    report.add_argument("run_file", metavar="RUN.json", help="written by --convergence-json")
+    report.add_argument("-o", "--output", default="report.html", metavar="PATH")
+    report.add_argument(
+        "--history",
+        default=".convergence/runs",
+        metavar="DIR",
+        help="folder of kept runs for the trend (default .convergence/runs)",
+    )
+    report.set_defaults(run=_report)
     export = commands.add_parser(
         "export-onnx",
         help="make an embedder usable without torch",
@@ -169,4 +183,15 @@ def _export_onnx(parsed: argparse.Namespace) -> int:
     from pytest_convergence.represent.engines.onnx_export import export_onnx
 
     print(export_onnx(parsed.name, parsed.folder))
+    return 0
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from pytest_convergence.history import read_history, with_run
+    from pytest_convergence.report.html import write_page
+    from pytest_convergence.runs import read_run
+
+    run = read_run(Path(parsed.run_file))
+    write_page(run, Path(parsed.output), with_run(read_history(Path(parsed.history)), run))
+    print(f"report: {parsed.output}")
     return 0

@@ -289,6 +289,23 @@ class ConvergenceSession:
         if path is not None:
             write_run(run, path)
             terminal.write_line(f"run file: {path}")
+        self._report(terminal, run)
+
+    def _report(self, terminal: Any, run: Mapping[str, Any]) -> None:
+        """Keep the run for the trend, and write the page where it was asked for."""
+        from pytest_convergence.history import keep_run, read_history, with_run
+
+        kept = self.settings.state / "runs"
+        try:
+            keep_run(run, kept)
+            path = self.settings.path("html")
+            if path is not None:
+                from pytest_convergence.report.html import write_page
+
+                write_page(run, path, with_run(read_history(kept), run))
+                terminal.write_line(f"report: {path}")
+        except ConvergenceError as error:
+            terminal.write_line(f"convergence: {error}", red=True)
 
     def finish(self, session: pytest.Session) -> None:
         """Called when all tests of this process have run, also after a failure."""
