@@ -1,0 +1,140 @@
+// One case: every model's responses side by side, how they lie to each other, labels and why.
+
+function casePanel(view, number, place) {
+  const one = view.cases[number];
+  place.append(h("p", { class: "faint", role: "status" }, "Opening…"));
+  unpackCase(number).then(
+    (texts) => place.replaceChildren(...caseBody(view, one, texts)),
+    () => place.replaceChildren(h("p", { class: "bad" }, "This browser cannot unpack the responses (it lacks DecompressionStream).")),
+  );
+}
+
+function caseBody(view, one, texts) {
+  const told = allAnswers(texts);
+  const facts = [
+    `${asserted(one)}`,
+    one.metric && `metric ${one.metric}`,
+    present(one.within) && `within ${figure(one.within)}`,
+    one.reason,
+  ].filter(Boolean);
+  return [
+    h("h3", {}, "Prompt"),
+    h("div", { class: "said prompt", dir: "auto" }, texts.prompt),
+    one.verdict ? h("p", {}, badge(one), " ", facts.join(" · ")) : null,
+    one.wrong ? h("p", { class: "warning" }, "The models agree, and most of their answers are known to be wrong.") : null,
+    clusterList(told),
+    h("div", { class: "beside even" }, responseMap(told, texts), caseMatrix(texts)),
+    answersView(told, texts),
+    h("p", { class: "faint small" }, h("code", {}, one.id)),
+  ].filter(Boolean);
+}
+
+function clusterList(told) {
+  const { clusters } = told;
+  if (!clusters.length) return null;
+  const byLabel = told.answers.some((answer) => present(answer.label));
+  const byPoint = !byLabel && told.answers.some((answer) => answer.point);
+  const heading = byLabel ? "Labels" : byPoint ? "Clusters of responses alike" : "Distinct responses";
+  if (!byLabel && !byPoint && clusters.length > 12) return h("p", {}, `${counted(clusters.length, "distinct response")}.`);
+  return h(
+    "ul",
+    { class: "legend clusters", "aria-label": heading },
+    clusters.slice(0, 12).map(({ cluster, size }) => {
+      const item = h("li", {}, h("span", { class: "cluster" }, clusterName(told, cluster)), byLabel ? h("b", { class: "said short" }, cluster) : "", ` ${counted(size, "response")}`);
+      item.style.setProperty("--cluster", clusterColour(told, cluster));
+      return item;
+    }),
+    clusters.length > 12 ? h("li", {}, `and ${clusters.length - 12} more`) : null,
+  );
+}
+
+function responseMap(told, texts) {
+  const placed = told.answers.filter((answer) => answer.point);
+  if (placed.length < 3) return null;
+  const short = (text) => (text.length > 90 ? `${text.slice(0, 90)}…` : text);
+  const dots = placed.map((answer) => ({ x: answer.point[0], y: answer.point[1], number: String(answer.place + 1), answer }));
+  const drawing = chart(`Map of ${counted(dots.length, "response")}: close together means alike; the responses themselves stand below`, (width) =>
+    plotted({
+      width,
+      height: Math.min(width, 360),
+      margin: 18,
+      x: { axis: null, inset: 8 },
+      y: { axis: null, inset: 8 },
+      marks: [
+        vendor.dot(dots, { x: "x", y: "y", r: 8, fill: (dot) => clusterColour(told, dot.answer.cluster), fillOpacity: 0.85, stroke: "var(--surface)" }),
+        vendor.text(dots, { x: "x", y: "y", text: "number", fill: "var(--on-cluster)", fontSize: 10, fontWeight: "bold" }),
+        vendor.tip(dots, vendor.pointer({ x: "x", y: "y", title: (dot) => `${dot.answer.model}, sample ${dot.answer.sample + 1}\n${short(dot.answer.text)}`, lineWidth: 26, fill: "var(--raised)", stroke: "var(--line)" })),
+      ],
+    }),
+  );
+  return h(
+    "figure",
+    {},
+    h("figcaption", {}, "Map of the responses"),
+    drawing,
+    h("p", { class: "faint small" }, "Two main directions of the responses' vectors; close together means alike. ", texts.responses.map(({ model }, place) => `${place + 1} ${model}`).join(" · ")),
+  );
+}
+
+function caseMatrix(texts) {
+  const models = texts.present;
+  if (!models || !texts.pairs || models.length < 2) return null;
+  const group = { present: models, pairs: { similarity: texts.pairs } };
+  const order = models.map((_, place) => place);
+  return h(
+    "figure",
+    {},
+    h("figcaption", {}, "Similarity of pairs; on the diagonal a model with itself"),
+    chart("Similarity of pairs of models on this prompt; the table below has its numbers", heatMap(group, order, "similarity", [], null), { class: "chart heat" }),
+    h("details", {}, h("summary", {}, "The same as a table"), table("Similarity of pairs", ["Model", ...models], models.map((model, row) => [model, ...texts.pairs[row].map((value) => figure(value))]))),
+  );
+}
+
+function answersView(told, texts) {
+  const folds = folded(told.answers.filter((answer) => !answer.missing));
+  let reference = folds.length > 1 ? 0 : null;
+  let by = "model";
+  let removed = false;
+  const grid = h("div", { class: "answers" });
+  const draw = () => {
+    const text = reference === null ? null : folds[reference][0].text;
+    grid.classList.toggle("without-removed", !removed);
+    grid.replaceChildren(...(by === "model" ? byModel(told, texts, text) : byCluster(told, text)));
+  };
+  draw();
+  const shorten = (text) => text.replace(/\s+/g, " ").slice(0, 50);
+  const references = [["", "nothing"], ...folds.map((fold, number) => [number, `${number ? "" : "the commonest: "}${fold[0].model} #${fold[0].sample + 1}${fold.length > 1 ? ` (× ${fold.length})` : ""}: ${shorten(fold[0].text)}`])];
+  const strike = h("input", { type: "checkbox", on: { change: () => { removed = strike.checked; draw(); } } });
+  return h(
+    "section",
+    { "aria-label": "Responses" },
+    h(
+      "div",
+      { class: "controls" },
+      choice("Side by side", [["model", "by model"], ["cluster", "by cluster"]], by, (value) => { by = value; draw(); }),
+      folds.length > 1 ? choice("Mark differences from", references, reference ?? "", (value) => { reference = value === "" ? null : Number(value); draw(); }) : null,
+      folds.length > 1 ? h("label", { class: "choice" }, strike, h("span", {}, "and words left out")) : null,
+    ),
+    grid,
+  );
+}
+
+function byModel(told, texts, reference) {
+  return texts.responses.map(({ model }, place) => {
+    const own = told.answers.filter((answer) => answer.place === place);
+    return column([h("span", { class: "faint" }, `${place + 1} `), model], folded(own).map((fold) => answerCard(told, fold, reference, false)));
+  });
+}
+
+function byCluster(told, reference) {
+  const columns = told.clusters.map(({ cluster, size }) => {
+    const own = told.answers.filter((answer) => answer.cluster === cluster);
+    return column([`${clusterName(told, cluster)} `, h("span", { class: "faint" }, counted(size, "response"))], folded(own).map((fold) => answerCard(told, fold, reference, true)));
+  });
+  const lacking = told.answers.filter((answer) => answer.cluster === null);
+  return lacking.length ? [...columns, column(["Missing"], folded(lacking).map((fold) => answerCard(told, fold, null, true)))] : columns;
+}
+
+function column(heading, cards) {
+  return h("section", { class: "column" }, h("h4", {}, heading), cards);
+}

@@ -1,0 +1,103 @@
+// The verdict: how many of what, what changed, how it was run.
+
+const ORDER = ["diverged", "inconclusive", "undefined", "incomplete", "converged", "reported"];
+
+function tiles(view) {
+  const tile = (number, word, note) => h("li", { class: `tile ${number ? "" : "none"}` }, h("b", {}, number.toLocaleString("en")), h("span", {}, word), h("small", {}, note));
+  const judged = ORDER.map((verdict) => {
+    const groups = view.counts.groups[verdict];
+    const cases = view.counts.cases[verdict];
+    return tile(groups + cases, verdict, `${counted(groups, "group")}, ${counted(cases, "case")}`);
+  }).filter((_, position) => ORDER[position] !== "reported" || view.counts.groups.reported + view.counts.cases.reported);
+  return h("ul", { class: "tiles", "aria-label": "Verdicts" }, judged, tile(view.missing, "missing", `of ${counted(view.responses, "response")}`));
+}
+
+function servedNames(models) {
+  const changed = models.filter((model) => Object.keys(model.served).length);
+  if (!changed.length) return null;
+  return h("ul", { class: "plain" }, changed.map((model) => h("li", {}, model.name, " served as ", Object.entries(model.served).map(([name, count], position) => `${position ? ", " : ""}${name} (${count})`).join(""))));
+}
+
+function howItWasRun(view) {
+  const groups = view.groups;
+  const distinct = (name) => [...new Set(groups.map((group) => group[name]))].join(", ");
+  const settings = view.settings;
+  const decoding = Object.entries(settings.decoding ?? {}).map(([name, value]) => `${name} = ${JSON.stringify(value)}`).join(", ");
+  const costs = view.models.map((model) => model.usage.cost).filter(present);
+  const sampled = view.sampling?.models ? Object.values(view.sampling.models).reduce((sum, model) => sum + (model.cost ?? 0), 0) : null;
+  const tokens = view.models.reduce((sum, model) => sum + (model.usage.input_tokens ?? 0) + (model.usage.output_tokens ?? 0), 0);
+  return h(
+    "details",
+    { class: "card" },
+    h("summary", {}, "How it was run"),
+    terms([
+      ["Command", h("code", {}, view.command)],
+      ["Date", shownDate(view.created)],
+      ["Models", `${view.models.map((model) => model.name).join(", ")}`],
+      ["Simulated", view.simulated === "all" ? "all models are simulated" : view.simulated ? view.models.filter((model) => model.simulated).map((model) => model.name).join(", ") : "none"],
+      ["Served versions", servedNames(view.models)],
+      ["Decoding", decoding || "as each provider does by default"],
+      ["Samples", `${distinct("samples") || settings.samples} of each model and prompt`],
+      ["Metric", distinct("metric")],
+      ["Embedder", groups.some((group) => group.metric === "embedding") ? settings.embedder : "none was needed"],
+      ["Responses", settings.responses ? `read from ${settings.responses}` : settings.record === "none" ? "replayed from recordings; nothing was sampled" : `recorded (${settings.record})`],
+      ["Confidence", settings.confidence ? `the bound at ${share(settings.confidence)} decides` : "the estimate decides; intervals are at 95 %"],
+      ["Tokens", tokens ? tokens.toLocaleString("en") : null],
+      ["Cost", sampled !== null ? `${money(sampled)} in this run` : costs.length ? `${money(costs.reduce((a, b) => a + b, 0))} as recorded` : "not reported"],
+      ...Object.entries(view.extra).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
+    ]),
+  );
+}
+
+function againstBaseline(view) {
+  const compared = view.groups.filter((group) => group.baseline);
+  if (!compared.length) return h("p", { class: "note" }, "Not compared with a baseline.");
+  const moved = compared.filter((group) => group.baseline.status !== "unchanged");
+  return h(
+    "div",
+    { class: "card" },
+    h("h3", {}, moved.length ? `Against the baseline: ${moved.length} of ${counted(compared.length, "group")} changed` : `Against the baseline: ${counted(compared.length, "group")} unchanged`),
+    moved.length ? table("What changed", ["Group", "Status", "Before", "After", "Difference", "Why"], moved.map((group) => changedRow(group))) : null,
+  );
+}
+
+function changedRow(group) {
+  const found = group.baseline;
+  return [group.name, found.status, figure(found.before), figure(found.after ?? group.value), `${figure(found.difference)} ${spanned(found.interval)}`, found.reason ?? ""];
+}
+
+function fillVerdict(view) {
+  const place = document.getElementById("verdict");
+  place.classList.add(view.failed ? "failed" : "passed");
+  const problems = view.problems.map((problem) => h("li", {}, problem));
+  place.append(
+    ...[
+      h("p", { class: "under" }, `${shownDate(view.created)} · ${counted(view.models.length, "model")} · ${counted(view.groups.length, "group")} · ${counted(view.cases.length, "case")} · ${counted(view.responses, "response")}`, view.simulated ? h("span", { class: "tag" }, view.simulated === "all" ? "simulated models" : `${view.simulated} models simulated`) : null),
+      problems.length ? h("ul", { class: "problems" }, problems) : null,
+      tiles(view),
+      wrongTogether(view),
+      againstBaseline(view),
+      howItWasRun(view),
+    ].filter(Boolean),
+  );
+}
+
+// Agreement is not correctness.
+function wrongTogether(view) {
+  const wrong = view.cases.map((one, number) => [one, number]).filter(([one]) => one.wrong);
+  if (!wrong.length) return null;
+  return h(
+    "div",
+    { class: "warning" },
+    h("p", {}, h("b", {}, `Converged and wrong: ${counted(wrong.length, "case")}. `), "The models agree, and most of their answers are known to be wrong."),
+    h("p", {}, wrong.slice(0, 8).map(([one], position) => [position ? ", " : "", caseLink(one)]), wrong.length > 8 ? ` and ${wrong.length - 8} more` : ""),
+  );
+}
+
+function caseLink(one) {
+  return h("a", { href: `#case=${encodeURIComponent(wellFormed(one.id))}` }, one.prompt_id);
+}
+
+function wellFormed(text) {
+  return text.toWellFormed ? text.toWellFormed() : text.replace(/[\ud800-\udfff]/g, "\ufffd");
+}
