@@ -221,8 +221,11 @@ def _read(files: tuple[tuple[Path, int, int], ...]) -> SimulatedPanel:
 def _longest(
     phrases: Sequence[tuple[tuple[str, ...], Question]], inside: tuple[str, ...], *, slips: bool
 ) -> Question | None:
+    spoken = f" {' '.join(inside)} "
     for phrase, question in phrases:
-        if position(phrase, inside, slips=slips) is not None:
+        if f" {' '.join(phrase)} " in spoken:
+            return question
+        if slips and position(phrase, inside, slips=True) is not None:
             return question
     return None
 
