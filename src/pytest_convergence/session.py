@@ -295,7 +295,7 @@ class ConvergenceSession:
         """Keep the run for the trend, and write the page where it was asked for."""
         from pytest_convergence.history import keep_run, read_history, with_run
 
-        kept = self.settings.state / "runs"
+        kept = self.settings.kept / "runs"
         try:
             keep_run(run, kept)
             path = self.settings.path("html")
