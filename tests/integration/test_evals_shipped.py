@@ -62,7 +62,7 @@ def test_every_claim_about_labels_flips_where_the_panel_is_mutated(project: Path
     asserted = {name for name in held if "do_not_help" not in name}
     assert {name: held[name] for name in asserted if held[name] != "converged"} == {}
     assert {name: flipped[name] for name in asserted if flipped[name] != "diverged"} == {}
-    assert len(asserted) == 10
+    assert len(asserted) == 11
 
 
 def test_every_claim_about_texts_flips_where_the_panel_is_mutated(project: Path) -> None:
