@@ -34,7 +34,7 @@ def assemble(
 ) -> GroupEstimate:
     """The estimate of a group from its terms and their jackknife; no permutations."""
     panel = parts.panel
-    undefined = _why_undefined(panel)
+    undefined = why_undefined(panel)
     own = _own(terms, samples)
     mmd2 = _mmd2(terms, samples)
     return GroupEstimate(
@@ -72,7 +72,8 @@ def mean_of_known(values: Floats) -> float:
     return float(finite.mean()) if len(finite) else float("nan")
 
 
-def _why_undefined(panel: Jackknifed) -> str | None:
+def why_undefined(panel: Jackknifed) -> str | None:
+    """Why a score on this scale means nothing, or None: of the panel, or of one pair."""
     if panel.families < LEAST_FAMILIES:
         count = int(panel.families)
         return f"{count} families of prompts: a score needs at least {LEAST_FAMILIES}"
