@@ -68,10 +68,10 @@ _LIBRARIES = (
     r"|http\.client|tenacity|java\.net|java\.io|node:internal|langchain"
 )
 
-# Each matches from the first character on; what it matches no model writes as its answer.
-_CERTAIN = tuple(
-    re.compile(pattern)
-    for pattern in (
+# Each matches from the first character on; what it matches no model writes as its answer. One
+# expression each for all of a kind, for every answer that is replayed is asked.
+_CERTAIN = re.compile(
+    "|".join((
         rf"(?:{_LIBRARIES})[\w.]*\.(?:{_CLIENT_ERROR})\b\s*(?::|$)",
         rf"(?i:error|exception|failed)\s*:\s*(?:[\w.]+\.)?(?:{_CLIENT_ERROR})\b",
         r"(?i:error:\s*)?(?i:api (?:error|request failed|call failed|connection error))"
@@ -92,13 +92,12 @@ _CERTAIN = tuple(
         r"(?i:error:\s*)?Rate limit (?:reached|exceeded) for (?:model |requests|gpt|\S+ in org)",
         r"(?i:error:\s*)?This model's maximum context length is \d+ tokens",
         r"(?i:error:\s*)?Incorrect API key provided",
-    )
-)
+    ))
+)  # fmt: skip
 
 # An answer to a question about errors can look like these; they count where none was asked.
-_LIKELY = tuple(
-    re.compile(rf"(?:{pattern})\s*[.!]?", re.IGNORECASE)
-    for pattern in (
+_LIKELY = re.compile(
+    "(?:" + "|".join((
         r"(?:error:?\s*)?(?:http(?:/\d(?:\.\d)?)?\s*)?(?:error\s*)?[45]\d\d[\s:\-]*"
         rf"(?:{_STATUS_PHRASES})",
         r"(?:error[\s:]*)?(?:http|status)(?: (?:error|status|code))*[\s:]*[45]\d\d",
@@ -114,8 +113,9 @@ _LIKELY = tuple(
         r"(?:error:\s*)?failed to (?:get|fetch|generate)(?: an?| the)? (?:response|completion)"
         r"(?: (?:after|from) .{0,80})?",
         r"[\[<](?:(?:api|request|generation)[ _])?(?:error|failed|timeout|timed out)[\]>]",
-    )
-)
+    )) + r")\s*[.!]?",
+    re.IGNORECASE,
+)  # fmt: skip
 _ASKS_ABOUT_ERRORS = re.compile(
     r"\b(?:errors?|exceptions?|http|status|traceback|stack ?trace|json|html|python|java(?:script)?"
     r"|timeouts?|timed? out|rate limits?|quota|repeat|translate)\b",
@@ -143,7 +143,9 @@ _CUT_MARK = re.compile(
     r"(?:truncated|cut off|incomplete)\b[^\])>|]{0,60}[\])>|]+\s*$",
     re.IGNORECASE,
 )
+_CLOSING = tuple("])>|")
 _REASONING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)(?:</\1>|\Z)", re.DOTALL)
+_TRACE_HEAD = re.compile(rf"(?:[\w.]+\.)?(?:Error|\w*(?:{_CLIENT_ERROR}))\b")
 _INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 
 
@@ -207,7 +209,7 @@ def _nothing_or_cut(text: str) -> Missing | None:
         if text.rstrip().endswith(f"</{reasoning[1]}>"):
             return Missing("empty", "reasoning and no answer")
         return Missing("truncated", "cut off in its reasoning")
-    if _CUT_MARK.search(text[-200:]):
+    if text.rstrip().endswith(_CLOSING) and _CUT_MARK.search(text[-200:]):
         return Missing("truncated", "the text says it was cut off")
     return None
 
@@ -221,11 +223,11 @@ def _error_in(text: str, prompt: str | None) -> str | None:
     if not stripped or len(stripped) > _LONGEST_ERROR:
         return None
     first, _, rest = stripped.partition("\n")
-    if any(pattern.match(first) for pattern in _CERTAIN) and not _is_prose(rest):
+    if _CERTAIN.match(first) and not _is_prose(rest):
         return _reason(first)
     if prompt is not None and _ASKS_ABOUT_ERRORS.search(prompt):
         return None
-    if any(pattern.fullmatch(stripped) for pattern in _LIKELY):
+    if _LIKELY.fullmatch(stripped):
         return _reason(stripped)
     readers: tuple[Callable[[str], str | None], ...] = (_error_object, _error_page, _stack_trace)
     return next((found for found in (reader(stripped) for reader in readers) if found), None)
@@ -263,9 +265,7 @@ def _error_object(text: str) -> str | None:
     said = str(error.get("message") or error.get("detail") or "")
     words = [str(error.get(key, "")) for key in ("type", "status", "code", "status_code")]
     signed = any(_ERROR_TYPES.fullmatch(word) or re.fullmatch(r"[45]\d\d", word) for word in words)
-    worded = any(pattern.match(said) for pattern in _CERTAIN) or any(
-        pattern.fullmatch(said) for pattern in _LIKELY
-    )
+    worded = _CERTAIN.match(said) or _LIKELY.fullmatch(said)
     return _reason(said or text) if signed or worded else None
 
 
@@ -292,15 +292,17 @@ def _error_page(text: str) -> str | None:
 
 def _stack_trace(text: str) -> str | None:
     """The telling line of a client library's stack trace that is the whole of the text."""
+    python = text.startswith("Traceback (most recent call last):")
+    if not python and not _TRACE_HEAD.match(text):
+        return None
     lines = [line for line in text.splitlines() if line.strip()]
-    if text.startswith("Traceback (most recent call last):"):
+    if python:
         last = lines[-1]
         named = re.match(r"[\w.]+(?::|$)", last)
         from_library = re.search(rf'File "[^"]*(?:site|dist)-packages/(?:{_LIBRARIES})', text)
         of_client = re.match(rf"(?:[\w.]+\.)?(?:{_CLIENT_ERROR})\b", last)
         return _reason(last) if named and (from_library or of_client) else None
     frames = [line for line in lines[1:] if re.match(r"\s+at [\w.$<>\[\] /]+\(", line)]
-    headed = re.match(rf"(?:[\w.]+\.)?(?:Error|\w*(?:{_CLIENT_ERROR}))\b", lines[0])
     from_library = re.search(r"node_modules|java\.net|node:internal", text)
     whole = len(frames) == len(lines) - 1 > 0
-    return _reason(lines[0]) if headed and from_library and whole else None
+    return _reason(lines[0]) if from_library and whole else None
