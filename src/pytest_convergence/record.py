@@ -68,3 +68,25 @@ class RunRecord:
             )
         self.problems = problems
         return problems
+
+
+def unfinished(
+    record: RunRecord,
+    handed_over: Sequence[Mapping[str, Any]],
+    *,
+    stopped: bool,
+    unreported: Sequence[str],
+) -> str | None:
+    """Why a run is not whole, so that nothing may be concluded from it for later; None if it is.
+
+    ``handed_over`` is what each worker gave at its end; one that crashed gave nothing.
+    """
+    if stopped:
+        return "the run was stopped before its end"
+    if any(not given for given in handed_over):
+        return "a worker crashed"
+    if unreported:
+        return f"{len(unreported)} collected tests never reported"
+    if record.incomplete:
+        return f"{len(record.incomplete)} tests are incomplete: responses are missing"
+    return None

@@ -14,11 +14,12 @@ import pytest
 
 from pytest_convergence.detect import is_eval, is_group, results_key
 from pytest_convergence.errors import ConvergenceError, SettingsError
-from pytest_convergence.record import ATTRIBUTE, RunRecord, as_attribute
+from pytest_convergence.record import ATTRIBUTE, RunRecord, as_attribute, unfinished
 from pytest_convergence.settings import Settings, read_settings
 from pytest_convergence.xdist import ReportCount, hand_over, is_controller, name_run, this_worker
 
 if TYPE_CHECKING:
+    from pytest_convergence.baseline.keeper import Keeper
     from pytest_convergence.declaration import Case
     from pytest_convergence.evaluation import Evaluation
     from pytest_convergence.panel import Convergence, EvalTest, Panel
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 session_key = pytest.StashKey["ConvergenceSession"]()
 _SAMPLING = "convergence_sampling"
 _PROBLEM = "convergence_problem"
+_MADE = "convergence_groups"
 
 test_key = pytest.StashKey["EvalTest"]()
 
@@ -46,11 +48,16 @@ def start_session(config: pytest.Config) -> None:
     )
     try:
         settings = read_settings(config)
+        if settings["update_baseline"] or settings["require_baseline"]:
+            from pytest_convergence.baseline.keeper import check_settings
+
+            check_settings(settings)
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     session = ConvergenceSession(config, settings)
     config.stash[session_key] = session
     if session.worker.alone:
+        session.listen()
         config.pluginmanager.register(ReportReader(session.record), "convergence-reports")
         session.open()
     if session.count is not None:
@@ -101,6 +108,8 @@ class ConvergenceSession:
         self.selected: list[pytest.Item] = []
         self._evaluation: Evaluation | None = None
         self._forecast: list[str] = []
+        self.made: set[str] = set()
+        self.keeper: Keeper | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -126,6 +135,14 @@ class ConvergenceSession:
             except ConvergenceError as error:
                 raise pytest.UsageError(str(error)) from None
 
+    def listen(self) -> None:
+        """Called on the process that reports: what reads reports beside the record."""
+        if self.settings["baseline"] is not None:
+            from pytest_convergence.baseline.keeper import Keeper
+
+            self.keeper = Keeper(self.settings, self.config.args)
+            self.config.pluginmanager.register(self.keeper, "convergence-keeper")
+
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """Give an eval that requests ``prompt`` and has none the prompts of the responses file."""
         if self.settings["responses"] is None or "prompt" not in metafunc.fixturenames:
@@ -150,6 +167,7 @@ class ConvergenceSession:
             groups = attach_cases(functions, self.settings)
         except ConvergenceError as error:
             raise as_collect_error(error) from None
+        self.made.update(group.id for group in groups)
         return [*functions, *group_items(functions, groups)] if groups else collected
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
@@ -231,7 +249,7 @@ class ConvergenceSession:
         kind = "group" if is_group(item) else "case"
         from pytest_convergence.runs import case_entry, result_entry
 
-        return [
+        entries: list[Mapping[str, Any]] = [
             {
                 "kind": kind,
                 "result": result_entry(result),
@@ -239,6 +257,11 @@ class ConvergenceSession:
             }
             for result in results
         ]
+        if kind == "group" and self.settings["baseline"] is not None:
+            from pytest_convergence.baseline.gate import with_gate
+
+            entries = with_gate(entries, item, results)
+        return entries
 
     @contextmanager
     def running(self, session: pytest.Session) -> Iterator[None]:
@@ -253,6 +276,14 @@ class ConvergenceSession:
         failed = bool(session.testsfailed) or stopped
         unreported = self.count.unreported() if self.count and not stopped else []
         session.testsfailed += len(self.record.conclude(unreported=unreported, failed=failed))
+        if self.keeper is not None:
+            handed = self.count.handed_over if self.count else []
+            problems = self.keeper.conclude(
+                made=self.made.union(*(json.loads(given.get(_MADE, "[]")) for given in handed)),
+                unfinished=unfinished(self.record, handed, stopped=stopped, unreported=unreported),
+            )
+            self.record.problems += problems
+            session.testsfailed += len(problems)
 
     @contextmanager
     def _progress(self) -> Iterator[None]:
@@ -281,6 +312,8 @@ class ConvergenceSession:
             # A controller collects nothing, so this is the first it can say.
             terminal.write_line(header_line(self.settings, len(self.record.evals)))
         run = build_run(self.record, self.settings, command=sys.argv[1:])
+        if self.keeper is not None:
+            run["gate"] = self.keeper.entry()
         self.config.hook.pytest_convergence_run(config=self.config, run=run)
         write_summary(terminal, run, verbose=self.config.option.verbose)
         for line in sampling_lines(run["sampling"]):
@@ -289,6 +322,8 @@ class ConvergenceSession:
         if path is not None:
             write_run(run, path)
             terminal.write_line(f"run file: {path}")
+        for line in self.keeper.said if self.keeper else ():
+            terminal.write_line(line)
         self._report(terminal, run)
 
     def _report(self, terminal: Any, run: Mapping[str, Any]) -> None:
@@ -309,6 +344,8 @@ class ConvergenceSession:
 
     def finish(self, session: pytest.Session) -> None:
         """Called when all tests of this process have run, also after a failure."""
+        if self.made and not self.worker.alone:
+            hand_over(self.config, _MADE, json.dumps(sorted(self.made)))
         if self._evaluation is None:
             return
         try:

@@ -1,0 +1,157 @@
+"""What the gate found, for people: a headline, the comparison, and old beside new."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from pytest_convergence.text import printable
+
+if TYPE_CHECKING:
+    from pytest_convergence.baseline.decision import Decision, OldAndNew
+
+_WIDTH = 78
+_COLUMN = 37
+ORDER = (
+    "regressed", "stale", "vanished", "new", "incomplete", "partial", "improved", "unchanged"
+)  # fmt: skip
+
+
+def gate_headline(decision: Decision) -> str:
+    """The decision in one line that stands alone in a log."""
+    if decision.status in ("regressed", "improved"):
+        return f"{decision.status}: {comparison_line(decision.as_dict())}"
+    reason = decision.reason or "as in the baseline"
+    return f"{decision.status}: {printable(reason, limit=400)}"
+
+
+def comparison_line(gate: Mapping[str, Any]) -> str:
+    """Before, after, and the difference with its interval."""
+    low, high = gate["low"], gate["high"]
+    return (
+        f"{gate['quantity']} {gate['before']:.2f} -> {gate['after']:.2f}, "
+        f"difference {gate['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
+    )
+
+
+def gate_message(decision: Decision) -> str:
+    """The headline, how it was decided, which models and prompts moved, old beside new."""
+    sections = [[gate_headline(decision)], _how(decision), _models(decision), _prompts(decision)]
+    sections += [_side_by_side(one) for one in decision.examples]
+    if decision.status in ("new", "stale", "vanished", "partial"):
+        sections.append(
+            ["bless it once it is what you want: add --convergence-update-baseline to the command"]
+        )
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _how(decision: Decision) -> list[str]:
+    lines = []
+    if decision.pvalue is not None:
+        guarded = "agreement" if decision.direction == "converges" else "diversity"
+        lines.append(
+            f"the test guards {guarded}; p = {decision.pvalue:.2g} against .05/{decision.groups} "
+            f"(groups in the baseline), smallest effect {decision.smallest_effect:g}; "
+            f"by {decision.method}"
+        )
+        lines.append(f"{decision.compared} of {decision.prompts} prompts compared")
+    lines += decision.notes
+    return [part for line in lines for part in textwrap.wrap(printable(line), _WIDTH)]
+
+
+def _models(decision: Decision) -> list[str]:
+    if not decision.models:
+        return []
+    lines = ["models, similarity to the others"]
+    ordered = sorted(
+        decision.models, key=lambda m: (not m.redrawn, -abs((m.after or 0) - (m.before or 0)))
+    )
+    for model in ordered[:8]:
+        before, after = (
+            "-" if value is None else f"{value:.2f}" for value in (model.before, model.after)
+        )
+        state = "same recordings"
+        if model.redrawn:
+            state = "recorded anew"
+            if model.changed:
+                state += f", its answers changed (MMD^2 {model.mmd2:.2f}, p = {model.pvalue:.1g})"
+        lines.append(printable(f"  {before} -> {after}  {model.name}: {state}", limit=_WIDTH + 20))
+    if len(ordered) > 8:
+        lines.append(f"  … and {len(ordered) - 8} more models")
+    return lines
+
+
+def _prompts(decision: Decision) -> list[str]:
+    if not decision.moved:
+        return []
+    moves = [
+        f"  {move.before:.2f} -> {move.after:.2f}  {move.prompt_id}" for move in decision.moved
+    ]
+    heading = "prompts that moved (none is judged by itself)"
+    return [heading, *(printable(move, limit=_WIDTH) for move in moves)]
+
+
+def _side_by_side(one: OldAndNew) -> list[str]:
+    lines = [printable(f"{one.model} on {one.prompt_id}", limit=_WIDTH)]
+    if one.labels_before or one.labels_after:
+        lines.append(
+            printable(
+                f"labels: {one.labels_before or '-'} -> {one.labels_after or '-'}", limit=_WIDTH
+            )
+        )
+    columns = [_column("before", one.before), _column("now", one.after)]
+    lines += [f"  {a:<{_COLUMN}} | {b}".rstrip() for a, b in zip_longest(*columns, fillvalue="")]
+    return lines
+
+
+def _column(title: str, texts: Sequence[str]) -> list[str]:
+    lines = [title, "-" * _COLUMN]
+    for text in texts or ("(no usable answer)",):
+        lines += textwrap.wrap(printable(text), _COLUMN) or [""]
+        lines.append("")
+    return lines[:-1]
+
+
+def gate_counts(groups: Sequence[Mapping[str, Any]], vanished: Sequence[str]) -> str:
+    """How many groups came to which decision, the worst first."""
+    counts = Counter(group["gate"]["status"] for group in groups if "gate" in group)
+    counts["vanished"] += len(vanished)
+    return ", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status])
+
+
+def gate_lines(run: Mapping[str, Any]) -> list[str]:
+    """One line for each group that is not as it was, for the terminal's summary."""
+    lines = []
+    for group in run["groups"]:
+        gate = group.get("gate")
+        if gate is None or (gate["status"] == "unchanged" and not changed_models(gate)):
+            continue
+        name = printable(group["id"].split("::", 1)[-1])
+        lines.append(f"  {gate['status']:<10} {name}: {entry_line(gate)}")
+    lines += [
+        f"  {'vanished':<10} {printable(name)}: in the baseline, no longer collected"
+        for name in run["gate"]["vanished"]
+    ]
+    return [printable(line, limit=220) for line in lines]
+
+
+def entry_line(gate: Mapping[str, Any]) -> str:
+    """What one group's entry in the run file says, in one line."""
+    parts = []
+    if gate.get("difference") is not None:
+        parts.append(comparison_line(gate))
+    if gate.get("reason"):
+        parts.append(gate["reason"])
+    changed = changed_models(gate)
+    if changed:
+        parts.append(f"changed at this score: {', '.join(changed)}")
+    parts += gate.get("notes", ())
+    return "; ".join(parts) or gate["status"]
+
+
+def changed_models(gate: Mapping[str, Any]) -> list[str]:
+    """Models whose answers come from another distribution than before."""
+    return [model["name"] for model in gate.get("models", ()) if model["changed"]]
