@@ -9,19 +9,32 @@ from typing import Any
 
 def sentence(run: Mapping[str, Any]) -> str:
     """What a run found, for someone who reads one sentence."""
-    cases = [case for case in run["cases"] if "verdict" in case]
-    parts = [
-        _found(entries, noun)
-        for entries, noun in ((run["groups"], "group"), (cases, "case"))
-        if entries
-    ]
-    told = " and ".join(parts) or "nothing was judged"
+    judged = {
+        "group": run["groups"],
+        "case": [case for case in run["cases"] if "verdict" in case],
+        "check": run.get("checks", []),
+    }
+    parts = [_found(entries, noun) for noun, entries in judged.items() if entries]
+    told = _listed(parts) or "nothing was judged"
     simulated = sum(model["simulated"] for model in run["models"])
     note = ""
     if simulated:
         everyone = simulated == len(run["models"])
         note = " (simulated models)" if everyone else f" ({simulated} models simulated)"
     return f"{told[0].upper()}{told[1:]}{note}."
+
+
+def failed(run: Mapping[str, Any]) -> bool:
+    """Whether anything in a run is not as it should be."""
+    entries = (*run["groups"], *run["cases"], *run.get("checks", ()))
+    return bool(run["problems"]) or any(
+        not entry.get("passed", True) or entry.get("gate", {}).get("failed", False)
+        for entry in entries
+    )
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _found(entries: Sequence[Mapping[str, Any]], noun: str) -> str:

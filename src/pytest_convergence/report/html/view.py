@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_convergence.report.html.families import model_families
-from pytest_convergence.report.summary import sentence, wrong_together
+from pytest_convergence.report.summary import failed, sentence, wrong_together
 from pytest_convergence.report.terminal import worst_first
 
-_VERDICTS = ("converged", "diverged", "inconclusive", "undefined", "incomplete")
+_VERDICTS = (
+    *("converged", "diverged", "met", "missed", "inconclusive", "undefined", "incomplete"),
+    "reported",
+)
 _PREVIEW = 160
 _GROUP_FIELDS = (
     *("id", "nodeid", "quantity", "value", "interval", "threshold", "direction", "verdict"),
@@ -19,7 +22,7 @@ _GROUP_FIELDS = (
     *("samples", "similarity", "within", "accuracy", "copies", "present", "pairs", "families"),
     *("undefined", "similarity_interval", "floor", "same_model_floor", "ceiling", "own"),
     *("to_others", "permutation_mean", "permutation_p", "mmd2", "mmd_p", "duplicates"),
-    *("identical", "baseline"),
+    *("identical", "gate"),
 )
 _CASE_FIELDS = (
     *("id", "nodeid", "prompt_id", "family", "quantity", "value", "interval", "threshold"),
@@ -36,8 +39,7 @@ def overview(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()) 
     return {
         "title": "Convergence report",
         "sentence": sentence(run),
-        "failed": bool(run["problems"])
-        or any(not entry["passed"] for entry in (*run["groups"], *judged)),
+        "failed": failed(run),
         "created": run["created"],
         "command": shlex.join(["pytest", *run["command"]]),
         "settings": run["settings"],
@@ -55,14 +57,15 @@ def overview(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()) 
         "groups": groups,
         "cases": _cases(run, groups, numbers),
         "history": [*history],
-        "baseline": run.get("baseline"),
+        "checks": [_check(check) for check in worst_first(run.get("checks", []))],
+        "gate": run.get("gate"),
         "version": run["version"],
     }
 
 
 def _verdicts(entries: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     counts = Counter(entry["verdict"] or "reported" for entry in entries)
-    return {name: counts[name] for name in (*_VERDICTS, "reported")}
+    return {name: counts[name] for name in _VERDICTS}
 
 
 def group_name(group: Mapping[str, Any]) -> str:
@@ -87,6 +90,11 @@ def _group(
     shown["prompts"] = _prompts(group, cases, numbers)
     shown["tree"] = model_families(group)
     return shown
+
+
+def _check(check: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: check[name] for name in _GROUP_FIELDS if name in check}
+    return {**shown, "name": group_name(check), "test": test_name(check["nodeid"])}
 
 
 def _prompts(

@@ -103,7 +103,7 @@ function answersView(told, texts) {
   };
   draw();
   const shorten = (text) => text.replace(/\s+/g, " ").slice(0, 50);
-  const references = [["", "nothing"], ...folds.map((fold, number) => [number, `${number ? "" : "the commonest: "}${fold[0].model} #${fold[0].sample + 1}${fold.length > 1 ? ` (× ${fold.length})` : ""}: ${shorten(fold[0].text)}`])];
+  const references = [["", "nothing"], ...folds.map((fold, number) => [number, `${number || fold.length === 1 ? "" : "the commonest: "}${fold[0].model} #${fold[0].sample + 1}${fold.length > 1 ? ` (× ${fold.length})` : ""}: ${shorten(fold[0].text)}`])];
   const strike = h("input", { type: "checkbox", on: { change: () => { removed = strike.checked; draw(); } } });
   return h(
     "section",

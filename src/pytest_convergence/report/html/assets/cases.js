@@ -11,7 +11,7 @@ const CASE_COLUMNS = {
   verdict: ["Verdict", (one) => ORDER.indexOf(one.verdict ?? "reported")],
 };
 
-function caseRow(view, number, from) {
+function caseRow(view, number, axis) {
   const one = view.cases[number];
   const groups = one.groups.map((place) => view.groups[place]);
   const button = h("button", { type: "button", class: "opener", "aria-controls": `panel-${number}` }, one.prompt_id || one.id);
@@ -21,7 +21,7 @@ function caseRow(view, number, from) {
     "tr",
     { class: "row", id: `row-${number}` },
     h("th", { scope: "row" }, button, h("small", { dir: "auto", class: "preview" }, one.prompt), h("small", {}, groups.map((group) => group.name).join(", ") || one.nodeid)),
-    h("td", { class: "drawing" }, present(one.value) ? rowChart(one, from, groups[0]) : null),
+    h("td", { class: "drawing" }, present(one.value) ? rowChart(one, axis, groups[0]) : null),
     h("td", { class: "number", "data-label": "similarity" }, h("b", {}, figure(one.value)), " ", h("span", { class: "faint" }, spanned(one.interval))),
     h("td", { class: "number", "data-label": "missing" }, one.missing ? `${one.missing} of ${one.responses}` : "0"),
     h("td", {}, badge(one), one.wrong ? h("span", { class: "tag bad" }, "wrong") : null),
@@ -40,7 +40,7 @@ function matches(one, wanted) {
 
 function caseList(view) {
   const chances = view.cases.map((one) => onAxis(one, view.groups[one.groups[0]]));
-  const from = lowest(chances);
+  const axis = axisOf(chances);
   const rows = new Map();
   const wanted = { verdict: "", group: "", text: "" };
   const order = { key: "rank", down: false };
@@ -49,7 +49,7 @@ function caseList(view) {
   const more = h("button", { type: "button", on: { click: () => { limit += PAGE; draw(); } } });
   let limit = PAGE;
   const rowOf = (number) => {
-    if (!rows.has(number)) rows.set(number, caseRow(view, number, from));
+    if (!rows.has(number)) rows.set(number, caseRow(view, number, axis));
     return rows.get(number);
   };
   const found = () => {
@@ -65,7 +65,7 @@ function caseList(view) {
     more.textContent = `Show ${Math.min(PAGE, numbers.length - limit)} more`;
   };
   const change = (name) => (value) => { wanted[name] = value; limit = PAGE; draw(); };
-  return { body, status, more, draw, change, order, rowOf, from, wanted, reveal: (number) => { if (!found().slice(0, limit).includes(number)) { body.prepend(...rowOf(number).nodes); } return rowOf(number); } };
+  return { body, status, more, draw, change, order, rowOf, axis, reveal: (number) => { if (!found().slice(0, limit).includes(number)) { body.prepend(...rowOf(number).nodes); } return rowOf(number); } };
 }
 
 function casesSection(view) {
@@ -98,7 +98,7 @@ function casesSection(view) {
       "table",
       { class: "rows cases" },
       h("caption", { class: "unseen" }, "Cases"),
-      h("thead", {}, h("tr", {}, sort.head("name"), h("th", { scope: "col", class: "drawing" }, h("span", { class: "unseen" }, "Chart"), rowAxis(list.from)), sort.head("value"), sort.head("missing"), sort.head("verdict"))),
+      h("thead", {}, h("tr", {}, sort.head("name"), h("th", { scope: "col", class: "drawing" }, h("span", { class: "unseen" }, "Chart"), rowAxis(list.axis)), sort.head("value"), sort.head("missing"), sort.head("verdict"))),
       list.body,
     ),
     list.more,

@@ -51,11 +51,13 @@ function onAxis(entry, chance) {
   };
 }
 
-function lowest(places) {
-  return Math.min(0, ...places.flatMap((place) => [place.floor, place.low, place.value]).filter((value) => value !== null && value !== undefined));
-}
-
 const present = (value) => value !== null && value !== undefined;
+
+// From the lowest figure or 0 to the highest or 1, so that every row has the same axis.
+function axisOf(places) {
+  const values = places.flatMap((place) => Object.values(place)).filter(present);
+  return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [0, 1]);
+}
 
 function axisMarks(place, state) {
   const band = present(place.floor) && present(place.ceiling);
@@ -70,7 +72,7 @@ function axisMarks(place, state) {
 }
 
 // One row: floor to ceiling as a band, the similarity with its interval, the threshold dashed.
-function rowChart(entry, from, chance) {
+function rowChart(entry, axis, chance) {
   const place = onAxis(entry, chance);
   const told = [
     present(place.value) && `similarity ${figure(place.value)}`,
@@ -85,7 +87,7 @@ function rowChart(entry, from, chance) {
       width,
       height: 26,
       ...{ marginLeft: 7, marginRight: 7, marginTop: 0, marginBottom: 0 },
-      x: { domain: [from, 1], clamp: true, axis: null },
+      x: { domain: axis, clamp: true, axis: null },
       y: { domain: [-1, 1], axis: null },
       marks: axisMarks(place, standing(entry)),
     }),
@@ -94,14 +96,14 @@ function rowChart(entry, from, chance) {
   return drawing;
 }
 
-function rowAxis(from) {
+function rowAxis(axis) {
   return chart("", (width) =>
     plotted({
       width,
-      height: 18,
-      ...{ marginLeft: 7, marginRight: 7, marginTop: 0, marginBottom: 17 },
-      x: { domain: [from, 1] },
-      marks: [vendor.axisX({ ticks: width < 180 ? 3 : 5, tickSize: 3, label: null, color: FAINT })],
+      height: 20,
+      ...{ marginLeft: 7, marginRight: 7, marginTop: 0, marginBottom: 19 },
+      x: { domain: axis },
+      marks: [vendor.axisX({ ticks: width < 200 ? 3 : 5, tickSize: 3, label: null, color: FAINT, fontSize: 11 })],
     }),
     { role: "presentation", "aria-label": null },
   );

@@ -31,7 +31,7 @@ function standing(entry) {
 
 function verdictWord(entry) {
   if (!entry.verdict) return "reported";
-  const unsettled = ["converged", "diverged"].includes(entry.verdict) && !entry.settled;
+  const unsettled = ["converged", "diverged", "met", "missed"].includes(entry.verdict) && !entry.settled;
   return unsettled ? `${entry.verdict} (unsettled)` : entry.verdict;
 }
 
@@ -50,7 +50,7 @@ function badge(entry) {
 
 function asserted(entry) {
   if (entry.threshold === null || entry.threshold === undefined) return "nothing was asserted";
-  const way = entry.direction === "converges" ? "at least" : "below";
+  const way = { converges: "at least", at_least: "at least", diverges: "below", at_most: "at most" }[entry.direction];
   return `${entry.quantity} ${way} ${figure(entry.threshold)}`;
 }
 

@@ -11,7 +11,7 @@ const COLUMNS = {
 
 function groupDetail(view, group) {
   const one = (name) => figure(group[name]);
-  return [
+  return h("div", { class: "pair" }, h("div", {},
     terms([
       ["Asserted", asserted(group)],
       ["Why", group.reason || group.undefined],
@@ -27,10 +27,10 @@ function groupDetail(view, group) {
       ["Right answers", Object.keys(group.accuracy ?? {}).length ? Object.entries(group.accuracy).map(([model, right]) => `${model} ${share(right)}`).join(", ") : null],
       ["Identical samples", group.copies?.length ? `${group.copies.join(", ")}: n copies are not n samples` : null],
       ["Test", h("code", {}, group.nodeid)],
-    ]),
-    dividing(view, group),
-    group.missing.length ? table("Missing responses: neither agreement nor disagreement", ["Model", "Count", "Kind", "Reason"], group.missing.map((lack) => [lack.model, String(lack.count), lack.kind, h("span", { class: "said short" }, lack.reason)])) : null,
-  ];
+    ])),
+    h("div", {}, dividing(view, group),
+    group.missing.length ? table("Missing responses: neither agreement nor disagreement", ["Model", "Count", "Kind", "Reason"], group.missing.map((lack) => [lack.model, String(lack.count), lack.kind, h("span", { class: "said short" }, lack.reason)])) : null),
+  );
 }
 
 // The prompts that decide: least alike where convergence was asserted, most alike where not.
@@ -50,7 +50,7 @@ function dividing(view, group) {
   );
 }
 
-function groupRows(view, from) {
+function groupRows(view, axis) {
   return view.groups.map((group, number) => {
     const button = h("button", { type: "button", class: "opener", "aria-controls": `group-${number}` }, group.name);
     const body = h("tr", { id: `group-${number}`, class: "opened" });
@@ -58,7 +58,7 @@ function groupRows(view, from) {
       "tr",
       { class: "row" },
       h("th", { scope: "row" }, button, h("small", {}, group.test)),
-      h("td", { class: "drawing" }, rowChart(group, from)),
+      h("td", { class: "drawing" }, rowChart(group, axis)),
       h("td", { class: "number", "data-label": "score" }, h("b", {}, figure(group.value)), " ", h("span", { class: "faint" }, spanned(group.interval))),
       h("td", { class: "number", "data-label": "similarity" }, figure(group.similarity)),
       h("td", { class: "number", "data-label": "prompts" }, String(group.cases.length)),
@@ -72,8 +72,8 @@ function groupRows(view, from) {
 }
 
 function groupsSection(view) {
-  const from = lowest(view.groups.map((group) => onAxis(group)));
-  const rows = groupRows(view, from);
+  const axis = axisOf(view.groups.map((group) => onAxis(group)));
+  const rows = groupRows(view, axis);
   const body = h("tbody", {}, rows.map((row) => row.nodes));
   const sort = sortable(COLUMNS, (key, down) => {
     const value = COLUMNS[key][1];
@@ -89,8 +89,37 @@ function groupsSection(view) {
       "table",
       { class: "rows" },
       h("caption", { class: "unseen" }, "Groups, worst first"),
-      h("thead", {}, h("tr", {}, sort.head("name"), h("th", { scope: "col", class: "drawing" }, h("span", { class: "unseen" }, "Chart"), rowAxis(from)), sort.head("value"), sort.head("similarity"), sort.head("prompts"), sort.head("missing"), sort.head("verdict"))),
+      h("thead", {}, h("tr", {}, sort.head("name"), h("th", { scope: "col", class: "drawing" }, h("span", { class: "unseen" }, "Chart"), rowAxis(axis)), sort.head("value"), sort.head("similarity"), sort.head("prompts"), sort.head("missing"), sort.head("verdict"))),
       body,
+    ),
+  );
+}
+
+// What was asserted of something else than convergence: a rate, a difference.
+function checksSection(view) {
+  if (!view.checks.length) return null;
+  const axis = axisOf(view.checks.map((check) => onAxis(check)));
+  const rows = view.checks.map((check) =>
+    h(
+      "tr",
+      { class: "row" },
+      h("th", { scope: "row" }, check.name, h("small", {}, check.test)),
+      h("td", { class: "drawing" }, present(check.value) ? rowChart(check, axis) : null),
+      h("td", { class: "number", "data-label": check.quantity }, h("b", {}, figure(check.value)), " ", h("span", { class: "faint" }, spanned(check.interval))),
+      h("td", { "data-label": "asserted" }, asserted(check)),
+      h("td", {}, badge(check), check.reason ? h("small", { class: "faint said short" }, check.reason) : null),
+    ),
+  );
+  return section(
+    "checks",
+    "Checks",
+    h("p", { class: "note" }, "What was asserted of something else than convergence: rates, differences. Worst first."),
+    h(
+      "table",
+      { class: "rows checks" },
+      h("caption", { class: "unseen" }, "Checks, worst first"),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Check"), h("th", { scope: "col", class: "drawing" }, h("span", { class: "unseen" }, "Chart"), rowAxis(axis)), h("th", { scope: "col", class: "wide" }, "Value [interval]"), h("th", { scope: "col", class: "wide" }, "Asserted"), h("th", { scope: "col" }, "Verdict"))),
+      h("tbody", {}, rows),
     ),
   );
 }

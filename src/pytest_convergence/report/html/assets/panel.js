@@ -58,7 +58,7 @@ function heatMap(group, order, measure, parts, outlier) {
     const row = Math.min(ROW, Math.max(18, (width - left) / count));
     const wide = (width - left) / count >= 30;
     return plotted({
-      width: left + Math.min(width - left, count * 64),
+      width,
       height: count * row + 22,
       ...{ marginLeft: left, marginTop: 22, marginRight: 1, marginBottom: 1 },
       style: { fontSize: "12px" },
@@ -108,6 +108,11 @@ function dendrogram(tree, cutoff, row) {
     });
 }
 
+// A gap that does not show at two places is no gap.
+function standsApart(outlier) {
+  return Boolean(outlier) && outlier.gap >= 0.005;
+}
+
 function partsTold(group, tree, parts, cutoff) {
   const names = (part) => part.map((model) => group.present[model]).join(", ");
   const several = parts.filter((part) => part.length > 1);
@@ -119,7 +124,7 @@ function partsTold(group, tree, parts, cutoff) {
     several.map((part, number) => h("li", {}, h("b", {}, `Convergent group ${number + 1}: `), names(part))),
     several.length ? null : h("li", {}, `No two models reach a mean ${tree.measure} of ${figure(cutoff)}.`),
     alone.length ? h("li", {}, h("b", {}, "On their own: "), names(alone.flat())) : null,
-    outlier && outlier.gap > 1e-9
+    standsApart(outlier)
       ? h("li", {}, h("b", { class: "bad" }, "Furthest from the others: "), `${group.present[outlier.model]}, mean ${tree.measure} ${figure(outlier.to_others)}, ${figure(outlier.gap)} below the next`)
       : h("li", {}, "No model stands apart from the others."),
   );
@@ -140,7 +145,13 @@ function panelView(group, measure) {
   const tree = group.tree;
   const order = tree?.order ?? group.present.map((_, place) => place);
   let cutoff = tree?.cutoff ?? 1;
-  const outlier = tree?.outlier && tree.outlier.gap > 1e-9 ? tree.outlier.model : null;
+  const outlier = standsApart(tree?.outlier) ? tree.outlier.model : null;
+  const longest = Math.max(...group.present.map((name) => name.length));
+  const besides = (map, beside) => {
+    const place = h("div", { class: "beside" }, map, beside);
+    place.style.setProperty("--panel", `${Math.min(longest * 6.6 + 40, 220) + order.length * 58}px`);
+    return place;
+  };
   const place = h("div", {});
   const draw = () => {
     const parts = tree ? cut(tree, group.present, cutoff) : [];
@@ -150,7 +161,7 @@ function panelView(group, measure) {
       return svg ? (svg.getAttribute("height") - 22) / order.length : ROW;
     };
     place.replaceChildren(
-      h("div", { class: "beside" }, map, tree && h("div", { class: "tree" }, chart(`Dendrogram: mean ${tree.measure} at which models join`, (width) => dendrogram(tree, cutoff, rowHeight)(width)), h("p", { class: "faint small" }, `mean ${tree.measure} at which they join`))),
+      besides(map, tree && h("div", { class: "tree" }, chart(`Dendrogram: mean ${tree.measure} at which models join`, (width) => dendrogram(tree, cutoff, rowHeight)(width)), h("p", { class: "faint small" }, `mean ${tree.measure} at which they join`))),
       tree ? partsTold(group, tree, parts, cutoff) : h("p", {}, "Some pairs have no figure, so the models are in the order of the panel."),
     );
   };
@@ -163,7 +174,7 @@ function panelView(group, measure) {
 function panelSection(view) {
   const groups = view.groups.filter((group) => group.pairs && group.present?.length > 1);
   if (!groups.length) return null;
-  let chosen = 0;
+  let chosen = Math.max(0, groups.findIndex((group) => present(group.value)));
   let measure = null;
   const body = h("div", {});
   const show = () => {

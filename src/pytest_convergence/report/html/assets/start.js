@@ -5,7 +5,7 @@ async function start() {
   const view = await unpack("overview");
   fillVerdict(view);
   const main = document.getElementById("main");
-  const sections = [groupsSection, panelSection, modelsSection, casesSection, trendSection];
+  const sections = [groupsSection, checksSection, panelSection, modelsSection, casesSection, trendSection];
   for (const make of sections) {
     const made = make(view);
     if (made) main.append(made);

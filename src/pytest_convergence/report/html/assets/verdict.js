@@ -1,6 +1,7 @@
 // The verdict: how many of what, what changed, how it was run.
 
-const ORDER = ["diverged", "inconclusive", "undefined", "incomplete", "converged", "reported"];
+const ORDER = ["diverged", "missed", "inconclusive", "undefined", "incomplete", "converged", "met", "reported"];
+const ALWAYS = ["converged", "diverged", "inconclusive", "undefined", "incomplete"];
 
 function tiles(view) {
   const tile = (number, word, note) => h("li", { class: `tile ${number ? "" : "none"}` }, h("b", {}, number.toLocaleString("en")), h("span", {}, word), h("small", {}, note));
@@ -8,7 +9,7 @@ function tiles(view) {
     const groups = view.counts.groups[verdict];
     const cases = view.counts.cases[verdict];
     return tile(groups + cases, verdict, `${counted(groups, "group")}, ${counted(cases, "case")}`);
-  }).filter((_, position) => ORDER[position] !== "reported" || view.counts.groups.reported + view.counts.cases.reported);
+  }).filter((_, position) => ALWAYS.includes(ORDER[position]) || view.counts.groups[ORDER[position]] + view.counts.cases[ORDER[position]]);
   return h("ul", { class: "tiles", "aria-label": "Verdicts" }, judged, tile(view.missing, "missing", `of ${counted(view.responses, "response")}`));
 }
 
@@ -50,20 +51,46 @@ function howItWasRun(view) {
 }
 
 function againstBaseline(view) {
-  const compared = view.groups.filter((group) => group.baseline);
-  if (!compared.length) return h("p", { class: "note" }, "Not compared with a baseline.");
-  const moved = compared.filter((group) => group.baseline.status !== "unchanged");
+  const compared = view.groups.filter((group) => group.gate);
+  const vanished = view.gate?.vanished ?? [];
+  if (!compared.length && !vanished.length) return h("p", { class: "note" }, "Not compared with a baseline.");
+  const moved = compared.filter((group) => group.gate.status !== "unchanged" || group.gate.models?.some((model) => model.changed));
+  const told = moved.length + vanished.length ? `Against the baseline: ${moved.length + vanished.length} of ${counted(compared.length + vanished.length, "group")} changed` : `Against the baseline: ${counted(compared.length, "group")} unchanged`;
+  const rows = [...moved.map(changedRow), ...vanished.map((id) => [id, "vanished", "–", "–", "–", "in the baseline, no longer collected"])];
   return h(
     "div",
     { class: "card" },
-    h("h3", {}, moved.length ? `Against the baseline: ${moved.length} of ${counted(compared.length, "group")} changed` : `Against the baseline: ${counted(compared.length, "group")} unchanged`),
-    moved.length ? table("What changed", ["Group", "Status", "Before", "After", "Difference", "Why"], moved.map((group) => changedRow(group))) : null,
+    h("h3", {}, told),
+    rows.length ? table("What changed", ["Group", "Decision", "Before", "After", "Difference", "Why"], rows) : null,
+    moved.map(changeDetail),
   );
 }
 
 function changedRow(group) {
-  const found = group.baseline;
-  return [group.name, found.status, figure(found.before), figure(found.after ?? group.value), `${figure(found.difference)} ${spanned(found.interval)}`, found.reason ?? ""];
+  const { status, failed, before, after, difference, low, high, reason, pvalue } = group.gate;
+  const apart = present(difference) ? `${difference > 0 ? "+" : ""}${figure(difference)} ${spanned({ low, high })}` : "–";
+  return [group.name, h("b", { class: failed ? "bad" : "" }, status), figure(before), figure(after), apart, reason ?? (present(pvalue) ? `p = ${figure(pvalue, 4)}` : "")];
+}
+
+// Which models and prompts moved, and old answers beside new ones.
+function changeDetail(group) {
+  const { models = [], moved = [], examples = [], notes = [] } = group.gate;
+  if (!models.length && !moved.length && !examples.length) return null;
+  const shift = (one) => `${figure(one.before)} → ${figure(one.after)}`;
+  return h(
+    "details",
+    { open: group.gate.failed },
+    h("summary", {}, `${group.name}: what moved`),
+    notes.map((note) => h("p", {}, note)),
+    models.length ? table("Models, similarity to the others", ["Model", "Before → after", "State"], models.map((model) => [model.name, shift(model), model.changed ? "recorded anew, its answers changed" : model.redrawn ? "recorded anew" : "same recordings"])) : null,
+    moved.length ? table("Prompts that moved (none is judged by itself)", ["Prompt", "Before → after"], moved.map((prompt) => [prompt.prompt_id, shift(prompt)])) : null,
+    examples.map((one) => h("div", {}, h("h4", {}, `${one.model} on ${one.prompt_id}`), h("div", { class: "answers" }, oldAnswers("before", one.before, one.labels_before), oldAnswers("now", one.after, one.labels_after)))),
+  );
+}
+
+function oldAnswers(when, texts, labels) {
+  const cards = (texts ?? []).map((text) => h("article", { class: "answer" }, h("div", { class: "said", dir: "auto" }, text)));
+  return h("section", { class: "column" }, h("h4", {}, when, labels ? h("span", { class: "faint said short" }, ` ${labels}`) : null), cards.length ? cards : h("p", { class: "faint" }, "no usable answer"));
 }
 
 function fillVerdict(view) {
