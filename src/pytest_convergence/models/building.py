@@ -22,6 +22,13 @@ def post(url: str, body: Mapping[str, Any], *, model: str) -> WireRequest:
         Where a text in it holds a lone surrogate: half a character, which has no encoding, and
         which servers answer with an error 500 (and that would be retried).
     """
+    text = canonical_json(body)
+    if "\\ud" in text:  # as surrogates are written; the next line is for them alone
+        _refuse_halves(body, model)
+    return WireRequest("POST", url, text)
+
+
+def _refuse_halves(body: Mapping[str, Any], model: str) -> None:
     try:
         json.dumps(body, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError as problem:
@@ -31,7 +38,6 @@ def post(url: str, body: Mapping[str, Any], *, model: str) -> WireRequest:
             details=["a surrogate without its other half cannot be sent as UTF-8"],
             fix=["clean the prompt: text.encode('utf-8', 'replace').decode()"],
         ) from None
-    return WireRequest(method="POST", url=url, body=canonical_json(body))
 
 
 def without_system(prompt: Prompt, decoding: Decoding, *, model: str) -> tuple[str | None, Any]:
@@ -90,6 +96,8 @@ def with_extra(
         Where an extra parameter is there already, streams, asks for several answers, is named
         like a key, or is not JSON.
     """
+    if not decoding.extra:
+        return body
     extra = dict(decoding.extra)
     refuse_secrets(extra, where=f"the extra parameters of {model}")
     joined = _joined(body, extra, path="", model=model, counts=counts)

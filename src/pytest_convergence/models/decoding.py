@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from pytest_convergence.errors import SettingsError
@@ -35,12 +36,11 @@ class Decoding:
         SettingsError
             For a name that is not a decoding parameter or a value of the wrong type or range.
         """
-        names = {item.name for item in fields(cls)}
-        unknown = sorted(set(values) - names)
+        unknown = sorted(set(values) - _names())
         if unknown:
             raise SettingsError(
                 f"unknown decoding parameter {unknown[0]!r} in {where}",
-                details=[f"known: {', '.join(sorted(names))}"],
+                details=[f"known: {', '.join(sorted(_names()))}"],
                 fix=[f"put provider-specific ones into extra={{{unknown[0]!r}: …}}"],
             )
         checked = {name: _checked(name, value, where) for name, value in values.items()}
@@ -69,6 +69,11 @@ class Decoding:
         if extra:
             result["extra"] = extra
         return result
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(item.name for item in fields(Decoding))
 
 
 def _checked(name: str, value: Any, where: str) -> Any:

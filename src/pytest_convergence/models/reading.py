@@ -131,18 +131,19 @@ def date_of(response: WireResponse, body: dict[str, Any] | None = None) -> str |
 
 def read_body(response: WireResponse) -> dict[str, Any] | Response:
     """The JSON object of a good answer, or the response that says why there is none."""
-    origin = Origin(date=date_of(response))
     try:
         body = json.loads(response.body)
     except (ValueError, RecursionError) as problem:
-        return failed(_unreadable(response, problem), origin=origin)
+        return failed(_unreadable(response, problem), origin=Origin(date=date_of(response)))
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     good = 200 <= response.status < 300
     if not good or mapping(body).get("error"):
+        origin = Origin(date=date_of(response))
         return _refused_or_failed(response.status, error_detail(body), origin)
     if not isinstance(body, dict):
         kind = type(body).__name__
+        origin = Origin(date=date_of(response))
         return failed(f"the answer is JSON but not an object: {kind}", origin=origin)
     return body
 

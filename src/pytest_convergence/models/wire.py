@@ -37,9 +37,12 @@ class WireResponse:
     body: str
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no spaces and ASCII only, so that equal values are equal strings."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _CANONICAL.encode(value)
 
 
 class Adapter(Protocol):
