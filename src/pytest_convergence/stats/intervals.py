@@ -32,7 +32,7 @@ _FEW_INFORMATIVE = 8
 # Skewness estimated from few families is drawn towards none by n / (n + this).
 _SKEWNESS_PRIOR = 2.0
 # The quantile is stretched by 1 + this / n: what is left at five families.
-_STRETCH = 0.8
+_STRETCH = 0.5
 # Steps between an estimate and its bound: 32 at a time, to a ten-millionth of the way.
 _GRID = np.linspace(0.0, 1.0, 33)[1:]
 _TURNS = 5
