@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pytest_convergence.errors import CassetteError
 from pytest_convergence.files import write_atomically
@@ -30,8 +30,7 @@ _UNTOUCHED = "the file was left as it is; nothing was overwritten"
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """One sample's answer as it is kept.
 
     ``request`` and ``response`` are scrubbed. ``sample`` counts from 0 within the request,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ class Unit:
     decoding: Decoding | None = None
 
 
+@lru_cache(maxsize=4096)  # asked for every case of a test and model
 def cassette_path(test_file: str, test_name: str, model: str) -> PurePosixPath:
     """``evals/test_facts/test_capitals/openai%2Fgpt-4o.json`` for one test and one model.
 
