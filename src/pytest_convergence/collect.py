@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,16 +86,21 @@ def _groups(
 
 def _collapse(cases: Sequence[Case]) -> tuple[Case, ...]:
     """Duplicate prompts share a family, so that they count once in every interval."""
-    from dataclasses import replace
-
     first: dict[str, str] = {}
     collapsed = []
     for case in cases:
         family = case.family
-        if family == case.prompt_id and not case.arms:
-            family = first.setdefault(repr(case.prompt), family)
+        if family == case.prompt_id:
+            family = first.setdefault(_asked(case), family)
         collapsed.append(case if family == case.family else replace(case, family=family))
     return tuple(collapsed)
+
+
+def _asked(case: Case) -> str:
+    """What tells one question from another: the prompt, and the parameters that are put into it."""
+    texts = (case.declaration.template, case.declaration.decoding.get("system"))
+    filled = any(text is not None and "{" in text for text in texts)
+    return repr((case.prompt, case.parameters if filled else ()))
 
 
 def _cases(item: pytest.Function, declaration: Declaration) -> tuple[tuple[Case, ...], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.conftest import Project, run
@@ -259,3 +261,25 @@ def test_long_prompts_with_ids_are_fine(project: Project) -> None:
         """
     )
     assert collected(tests)[:2] == ["test_evals.py::test_one[x]", "test_evals.py::test_one[short]"]
+
+
+def test_duplicate_prompts_collapse_into_one_family(project: Project) -> None:
+    tests = project(
+        """
+        import pytest
+        from pytest_convergence import assert_converges
+        @pytest.mark.convergence(metric="exact", threshold=-1)
+        @pytest.mark.parametrize("prompt", [
+            pytest.param(text, id=f"{text}-{copy}") for text in "abcdef" for copy in (1, 2)])
+        def test_twice(prompt, models): pass
+        @pytest.mark.convergence(metric="exact", template="{prompt} {word}", threshold=-1)
+        @pytest.mark.parametrize(("prompt", "word"), [("say", word) for word in "abcdef"])
+        def test_filled(prompt, word, models): pass
+        """
+    )
+    run(
+        tests, "-k", "group", "--convergence-record=new_episodes", "--convergence-json=run.json"
+    ).assert_outcomes(passed=2)
+    filled, twice = json.loads((tests.path / "run.json").read_text())["groups"]
+    assert (len(twice["prompts"]), twice["families"]) == (12, 6)
+    assert (len(filled["prompts"]), filled["families"]) == (6, 6)
