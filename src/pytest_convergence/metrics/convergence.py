@@ -83,6 +83,8 @@ def _canonical(
         ),
         dtype=np.intp,
     )
+    if (np.diff(models) > 0).all() and (np.diff(prompts) > 0).all():
+        return summaries, models, prompts
     grid = np.ix_(models, prompts)
     ordered = replace(
         summaries,
@@ -99,12 +101,22 @@ def _canonical(
 def all_identical(summaries: Summaries) -> bool:
     """Whether all responses of every prompt have the same features, up to rounding."""
     present = summaries.counts > 0
-    means = summaries.sums / np.maximum(summaries.counts, 1)[:, :, None]
-    spread = summaries.squares / np.maximum(summaries.counts, 1) - (means**2).sum(axis=2)
+    columns = np.arange(len(summaries.prompts))
     first = np.argmax(present, axis=0)
-    reference = means[first, np.arange(means.shape[1])]
-    away = np.abs(means - reference).max(axis=2)
-    return bool((~present | ((away < 1e-9) & (spread < 1e-9))).all())
+    reference = (
+        summaries.sums[first, columns] / np.maximum(summaries.counts, 1)[first, columns, None]
+    )
+    # One model at a time: whole copies of the sums are what a large study has no memory for.
+    for sums, squares, counts in zip(
+        summaries.sums, summaries.squares, summaries.counts, strict=True
+    ):
+        size = np.maximum(counts, 1)
+        means = sums / size[:, None]
+        spread = squares / size - np.einsum("pd,pd->p", means, means)
+        away = np.abs(means - reference).max(axis=1)
+        if ((counts > 0) & ((away >= 1e-9) | (spread >= 1e-9))).any():
+            return False
+    return True
 
 
 def estimate_prompt(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +63,22 @@ class Summaries:
         sums = np.zeros((*shape, width))
         squares = np.zeros(shape)
         for m, row in enumerate(features):
-            for p, block in enumerate(row):
-                if len(block):
-                    counts[m, p] = len(block)
-                    sums[m, p] = block.sum(axis=0, dtype=np.float64)
-                    squares[m, p] = np.einsum("nd,nd->", block, block, dtype=np.float64)
+            counts[m] = [len(block) for block in row]
+            filled = np.flatnonzero(counts[m])
+            if len(filled):
+                responses = np.concatenate([row[p] for p in filled], dtype=np.float64)
+                starts = np.cumsum(counts[m, filled]) - counts[m, filled]
+                sums[m, filled] = np.add.reduceat(responses, starts, axis=0)
+                norms = np.einsum("nd,nd->n", responses, responses)
+                squares[m, filled] = np.add.reduceat(norms, starts)
         return cls(tuple(models), tuple(prompts), tuple(families or prompts), counts, sums, squares)
+
+    @cached_property
+    def means(self) -> Floats:
+        """Mean feature vectors, shape (M, P, d); zero where a model has no usable response."""
+        if self.counts.max(initial=0) <= 1:
+            return self.sums
+        return np.asarray(self.sums / np.maximum(self.counts, 1)[:, :, None])
 
     def collapsed(self, asked: Sequence[str]) -> Summaries:
         """Prompts that ask the same become one.
@@ -129,13 +140,15 @@ class Summaries:
             if family.setdefault(prompt, name) != name:
                 raise ValueError(f"prompt {prompt!r} is in families {family[prompt]!r}, {name!r}")
         models, prompts = sorted({*self.models, *other.models}), sorted(family)
+        row = {name: index for index, name in enumerate(models)}
+        column = {name: index for index, name in enumerate(prompts)}
         shape = (len(models), len(prompts))
         counts = np.zeros(shape, dtype=np.int64)
         sums, squares = np.zeros((*shape, self.sums.shape[2])), np.zeros(shape)
         for part in (self, other):
-            rows = [models.index(name) for name in part.models]
-            columns = [prompts.index(name) for name in part.prompts]
-            grid = np.ix_(rows, columns)
+            grid = np.ix_(
+                [row[name] for name in part.models], [column[name] for name in part.prompts]
+            )
             counts[grid] += part.counts
             sums[grid] += part.sums
             squares[grid] += part.squares

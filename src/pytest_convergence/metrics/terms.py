@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats, Summaries
 
+_PROMPTS_AT_A_TIME = 256
 _PER_PROMPT = ("shared", "between", "cross", "partners", "within", "replicated")
 
 
@@ -102,22 +103,19 @@ def terms_from_summaries(summaries: Summaries) -> PairTerms:
     Cost ``O(M^2 P d)`` and never ``O(P^2)``; memory ``O(M^2 (P + d))``.
     """
     present = (summaries.counts > 0).astype(np.float64)
-    safe = np.maximum(summaries.counts, 1)
-    means = summaries.sums / safe[:, :, None]
     shared = present[:, None, :] * present[None, :, :]
-    by_prompt = means.transpose(1, 0, 2)
-    between = np.ascontiguousarray((by_prompt @ by_prompt.transpose(0, 2, 1)).transpose(1, 2, 0))
+    between = _between(summaries)
     starts = family_starts(summaries.families)
-    cross = shared * (_row_sums(means, present) - _same_family(means, present, between, starts))
+    cross = shared * (_row_sums(summaries, slice(None)) - _same_family(summaries, between, starts))
     sizes = np.add.reduceat(shared, starts, axis=2)
     members = np.diff(np.append(starts, shared.shape[2]))
-    partners = shared * (shared.sum(axis=2, keepdims=True) - np.repeat(sizes, members, axis=2))
-    within, replicated = _within(summaries, means)
+    others = shared.sum(axis=2, keepdims=True) - np.repeat(sizes, members, axis=2)
+    within, replicated = _within(summaries, np.diagonal(between).T)
     return PairTerms(
         shared,
-        between * shared,
+        between,
         cross,
-        partners,
+        shared * others,
         (within * replicated)[:, None, :] * shared,
         replicated[:, None, :] * shared,
         **_extremes(summaries),
@@ -136,32 +134,48 @@ def _extremes(summaries: Summaries) -> dict[str, float]:
     return {"top": top, "least": 0.0 if (summaries.sums >= 0).all() else -top}
 
 
-def _row_sums(means: Floats, present: Floats) -> Floats:
-    """``a_p . sum_j b_j`` over the prompts j that a and b share, shape (M, M, P)."""
-    totals = present @ means  # [a, b]: a's mean vectors summed over the prompts b has too
-    rows = means @ totals.transpose(1, 2, 0)
-    return np.ascontiguousarray(rows.transpose(0, 2, 1))
+def _between(summaries: Summaries) -> Floats:
+    """``a . b`` of every pair on every prompt, shape (M, M, P), some prompts at a time."""
+    models, prompts = summaries.counts.shape
+    between = np.empty((models, models, prompts))
+    for start in range(0, prompts, _PROMPTS_AT_A_TIME):
+        part = slice(start, start + _PROMPTS_AT_A_TIME)
+        means = summaries.sums[:, part] / np.maximum(summaries.counts[:, part], 1)[:, :, None]
+        by_prompt = means.transpose(1, 0, 2)
+        between[:, :, part] = (by_prompt @ by_prompt.transpose(0, 2, 1)).transpose(1, 2, 0)
+    return between
 
 
-def _same_family(
-    means: Floats, present: Floats, between: Floats, starts: NDArray[np.intp]
-) -> Floats:
+def _row_sums(summaries: Summaries, part: slice) -> Floats:
+    """``a_p . sum_j b_j`` over the prompts j of a part that a and b share, shape (M, M, P)."""
+    counts, sums = summaries.counts[:, part], summaries.sums[:, part]
+    shares = 1.0 / np.maximum(counts, 1)
+    present = (counts > 0).astype(np.float64)
+    # [a, b]: a's mean vectors summed over the prompts that b has too.
+    totals = (present[None, :, :] * shares[:, None, :]) @ sums
+    rows = (sums @ totals.transpose(1, 2, 0)).transpose(0, 2, 1)
+    return np.asarray(rows * shares[:, None, :])
+
+
+def _same_family(summaries: Summaries, between: Floats, starts: NDArray[np.intp]) -> Floats:
     """The part of the row sums that comes from a prompt's own family."""
     own = between.copy()
-    ends = np.append(starts[1:], means.shape[1])
+    ends = np.append(starts[1:], between.shape[2])
     for start, end in zip(starts, ends, strict=True):
         if end - start > 1:
             part = slice(start, end)
-            own[:, :, part] = _row_sums(means[:, part], present[:, part])
+            own[:, :, part] = _row_sums(summaries, part)
     return own
 
 
-def _within(summaries: Summaries, means: Floats) -> tuple[Floats, Floats]:
-    """Mean similarity of a model's different samples of a prompt, and where it is known."""
+def _within(summaries: Summaries, norms: Floats) -> tuple[Floats, Floats]:
+    """Mean similarity of a model's different samples of a prompt, and where it is known.
+
+    ``norms`` are the squared norms of the mean vectors, shape (M, P).
+    """
     counts = summaries.counts
     replicated = counts > 1
     safe = np.where(replicated, counts, 2)
-    norms = np.einsum("mpd,mpd->mp", means, means)
     within = (safe * norms - summaries.squares / safe) / (safe - 1)
     return np.where(replicated, within, 0.0), replicated.astype(np.float64)
 

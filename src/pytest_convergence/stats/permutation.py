@@ -15,6 +15,7 @@ from pytest_convergence.stats.multiplicity import max_t
 
 # From here on rotations, (F - 1)^(M - 1) of them and more, do for permutations.
 _MANY_FAMILIES = 100
+_FEATURES_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,13 @@ def prompt_permutation(
     PermutationTest or None
         None where no two models share two families.
     """
-    means, sizes = _family_means(summaries)
-    models, families, _ = means.shape
+    sizes = _family_sizes(summaries)
+    models, families = sizes.shape
     rng = np.random.default_rng(seed)
     if (sizes == sizes[0, 0]).all() and families >= _MANY_FAMILIES and models > 2:
-        mean, nulls = _shifted(means, permutations, rng)
+        mean, nulls = _rotated(summaries, permutations, rng)
     else:
-        observed, null, _ = _prompt_null(means, sizes, permutations, rng)
+        observed, null, _ = _prompt_null(summaries, permutations, rng)
         if not len(observed):
             return None
         mean, nulls = float(observed.mean()), null.mean(axis=1)
@@ -85,7 +86,7 @@ def prompt_permutation_pairs(
     deviation under the null.
     """
     rng = np.random.default_rng(seed)
-    observed, null, pairs = _prompt_null(*_family_means(summaries), permutations, rng)
+    observed, null, pairs = _prompt_null(summaries, permutations, rng)
     models = len(summaries.models)
     matrices = [np.full((models, models), np.nan) for _ in range(3)]
     if len(observed):
@@ -106,10 +107,12 @@ def p_value(observed: float, null: Floats) -> float:
 
 
 def _prompt_null(
-    means: Floats, sizes: NDArray[np.int64], permutations: int, rng: np.random.Generator
+    summaries: Summaries, permutations: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, list[tuple[int, int]]]:
     """Each pair's similarity, (K,), and the same with prompts shuffled, (B, K)."""
-    models, families, _ = means.shape
+    sizes = _family_sizes(summaries)
+    models, families = sizes.shape
+    means = _family_means(summaries, sizes, slice(None))
     orders = [_orders(sizes[m], permutations, rng) for m in range(models)]
     observed, null, pairs = [], [], []
     for a in range(models):
@@ -126,16 +129,26 @@ def _prompt_null(
     return np.array(observed), columns, pairs
 
 
-def _shifted(means: Floats, permutations: int, rng: np.random.Generator) -> tuple[float, Floats]:
+def _rotated(
+    summaries: Summaries, permutations: int, rng: np.random.Generator
+) -> tuple[float, Floats]:
     """The panel's similarity, and under random rotations of each model's prompts, (B,).
 
     Rotations of a randomly ordered circle of families are a group, hence as exact a test as all
     permutations, and their similarities are one cross-correlation: a Fourier transform where
-    ``B`` permutations of many families would be gathered one by one.
+    ``B`` permutations of many families would be gathered one by one. Read a few features at a
+    time, for memory's sake.
     """
-    models, families, _ = means.shape
-    spectrum = np.fft.rfft(means[:, rng.permutation(families)], axis=1).transpose(1, 0, 2)
-    cross = np.fft.irfft(spectrum.conj() @ spectrum.transpose(0, 2, 1), n=families, axis=0)
+    sizes = _family_sizes(summaries)
+    models, families = sizes.shape
+    circle = rng.permutation(families)
+    spectrum = np.zeros((families // 2 + 1, models, models), dtype=np.complex128)
+    for start in range(0, summaries.sums.shape[2], _FEATURES_AT_A_TIME):
+        part = slice(start, start + _FEATURES_AT_A_TIME)
+        means = _family_means(summaries, sizes, part)[:, circle]
+        waves = np.fft.rfft(means, axis=1).transpose(1, 0, 2)
+        spectrum += waves.conj() @ waves.transpose(0, 2, 1)
+    cross = np.fft.irfft(spectrum, n=families, axis=0)
     shifts = rng.integers(families, size=(permutations, models))
     rows, columns = np.triu_indices(models, k=1)
     turned = (shifts[:, columns] - shifts[:, rows]) % families
@@ -143,13 +156,18 @@ def _shifted(means: Floats, permutations: int, rng: np.random.Generator) -> tupl
     return float(cross[0, rows, columns].mean() / families), null
 
 
-def _family_means(summaries: Summaries) -> tuple[Floats, NDArray[np.int64]]:
-    """Mean feature vectors by family, shape (M, F, d), and their usable prompts, (M, F)."""
+def _family_sizes(summaries: Summaries) -> NDArray[np.int64]:
+    """Each model's usable prompts by family, shape (M, F)."""
+    starts = family_starts(summaries.families)
+    return np.add.reduceat((summaries.counts > 0).astype(np.int64), starts, axis=1)
+
+
+def _family_means(summaries: Summaries, sizes: NDArray[np.int64], part: slice) -> Floats:
+    """Mean feature vectors by family, shape (M, F, features in ``part``)."""
     starts = family_starts(summaries.families)
     safe = np.maximum(summaries.counts, 1)[:, :, None]
-    sizes = np.add.reduceat((summaries.counts > 0).astype(np.int64), starts, axis=1)
-    totals = np.add.reduceat(summaries.sums / safe, starts, axis=1)
-    return totals / np.maximum(sizes, 1)[:, :, None], sizes
+    totals = np.add.reduceat(summaries.sums[:, :, part] / safe, starts, axis=1)
+    return np.asarray(totals / np.maximum(sizes, 1)[:, :, None])
 
 
 def _orders(
