@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from pytest_convergence.errors import ConvergenceError
     from pytest_convergence.models.callables import callable_model
     from pytest_convergence.models.response import Response
+    from pytest_convergence.rates import (
+        RateDifferenceResult,
+        RateResult,
+        assert_rate,
+        assert_rate_difference,
+    )
     from pytest_convergence.represent import labels
     from pytest_convergence.represent.features import Label
     from pytest_convergence.results import ConvergenceFailure, ConvergenceResult
@@ -23,9 +29,13 @@ _HOMES = {
     "ConvergenceFailure": "results",
     "ConvergenceResult": "results",
     "Label": "represent.features",
+    "RateDifferenceResult": "rates",
+    "RateResult": "rates",
     "Response": "models.response",
     "assert_converges": "assertions",
     "assert_diverges": "assertions",
+    "assert_rate": "rates",
+    "assert_rate_difference": "rates",
     "callable_model": "models.callables",
     "labels": "represent",
 }
@@ -35,9 +45,13 @@ __all__ = [
     "ConvergenceFailure",
     "ConvergenceResult",
     "Label",
+    "RateDifferenceResult",
+    "RateResult",
     "Response",
     "assert_converges",
     "assert_diverges",
+    "assert_rate",
+    "assert_rate_difference",
     "callable_model",
     "labels",
 ]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pytest
 
 from pytest_convergence.errors import SettingsError
 from pytest_convergence.judging import Question, judge_group, judge_prompt
 from pytest_convergence.panel import EvalTest, Panel, Samples
-from pytest_convergence.results import ConvergenceFailure, ConvergenceResult
+from pytest_convergence.results import (
+    CheckResult,
+    ConvergenceFailure,
+    ConvergenceResult,
+    Result,
+)
 from pytest_convergence.running import current_test
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_convergence.models.response import Response
     from pytest_convergence.represent.features import Labeller
 
+Concluded = TypeVar("Concluded", bound=Result)
 Responses: TypeAlias = "Panel | Samples | Mapping[str, Sequence[str | Response]]"
 
 
@@ -111,24 +117,33 @@ def _assert(
     return conclude(result, test)
 
 
-def conclude(result: ConvergenceResult, test: EvalTest | None) -> ConvergenceResult:
+def conclude(result: Concluded, test: EvalTest | None) -> Concluded:
     """Keep the result with its test; fail, skip or return it.
 
     Raises
     ------
     ConvergenceFailure
-        Where the asserted direction does not hold.
+        Where what was asserted does not hold.
     """
     __tracebackhide__ = True
-    from pytest_convergence.report.message import headline, message
-
     if test is not None:
         test.results.append(result)
     if result.verdict == "incomplete":
-        pytest.skip(headline(result))
+        pytest.skip(described(result)[0])
     if not result.passed:
-        raise ConvergenceFailure(message(result), result)
+        raise ConvergenceFailure(described(result)[1], result)
     return result
+
+
+def described(result: Result) -> tuple[str, str]:
+    """The headline and the whole message of a result."""
+    if isinstance(result, CheckResult):
+        from pytest_convergence.report.checks import check_headline, check_message
+
+        return check_headline(result), check_message(result)
+    from pytest_convergence.report.message import headline, message
+
+    return headline(result), message(result)
 
 
 def _question(
@@ -159,7 +174,7 @@ def _question(
         id=samples.cases[0].id if not samples.group else where,
         nodeid=where,
         metric=chosen_metric,
-        labeller=_labeller(test, chosen_label),
+        labeller=labeller_of(test, chosen_label),
         threshold=threshold,
         direction=direction,
         confidence=confidence or (declaration.confidence if declaration else None),
@@ -177,7 +192,8 @@ def _check_panel(names: Sequence[str], where: str) -> None:
         )
 
 
-def _labeller(test: EvalTest | None, label: str | Labeller | None) -> Labeller | None:
+def labeller_of(test: EvalTest | None, label: str | Labeller | None) -> Labeller | None:
+    """The labeller by name or as it is; what a test registered goes first."""
     if test is not None:
         return test.evaluation.labeller(label)
     if label is None or callable(label):

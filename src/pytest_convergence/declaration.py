@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -32,6 +32,9 @@ MARKER_KEYS = (
     "template",
     "smallest_effect",
     "margin",
+    "at_least",
+    "at_most",
+    "value",
     *DECODING_KEYS,
     "extra",
 )
@@ -45,6 +48,8 @@ class Declaration:
     callables. ``models`` are specs. ``max_missing`` is the share of prompts that one model may
     lack before its group is incomplete. ``smallest_effect`` is the change of score that the
     baseline's gate calls a regression, ``margin`` the one an equivalence test tolerates.
+    ``at_least`` and ``at_most`` bound each model's rate of ``value`` (right answers, where it is
+    None) over the group.
     """
 
     capability: str = ""
@@ -60,6 +65,9 @@ class Declaration:
     template: str | None = None
     smallest_effect: float = 0.05
     margin: float = 0.05
+    at_least: float | None = None
+    at_most: float | None = None
+    value: str | Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,9 @@ def declare(marks: Iterable[Mapping[str, Any]], settings: Settings, *, where: st
             "template",
             "smallest_effect",
             "margin",
+            "at_least",
+            "at_most",
+            "value",
         )
         if given.get(name) is not None
     }
@@ -207,6 +218,12 @@ def _known(key: str, where: str) -> None:
     )
 
 
+def _labels(value: Any) -> bool:
+    if isinstance(value, str):
+        return True
+    return isinstance(value, Collection) and all(isinstance(one, str) for one in value)
+
+
 def _check(given: Mapping[str, Any], where: str) -> None:
     def demand(name: str, valid: bool, expected: str) -> None:
         if given.get(name) is not None and not valid:
@@ -231,6 +248,10 @@ def _check(given: Mapping[str, Any], where: str) -> None:
     demand("max_missing", number("max_missing", 0, 1), "a share from 0 to 1")
     demand("smallest_effect", number("smallest_effect", 0, 1), "a number from 0 to 1")
     demand("margin", number("margin", 0, 1), "a number from 0 to 1")
+    demand("at_least", number("at_least", 0, 1), "a share from 0 to 1")
+    demand("at_most", number("at_most", 0, 1), "a share from 0 to 1")
+    demand("at_most", given.get("at_least") is None, "or at_least, not both")
+    demand("value", _labels(given.get("value")), "a label or several")
     demand(
         "direction",
         given.get("direction") in ("converges", "diverges"),

@@ -9,14 +9,14 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Group
-    from pytest_convergence.results import ConvergenceResult
+    from pytest_convergence.results import Result
 
 MARKER = "convergence"
 _FIXTURES = ("convergence", "convergence_models")
 _PLUGIN = "pytest_convergence.plugin"
 
 group_key: pytest.StashKey[Group] = pytest.StashKey()
-results_key: pytest.StashKey[list[ConvergenceResult]] = pytest.StashKey()
+results_key: pytest.StashKey[list[Result]] = pytest.StashKey()
 
 
 def is_eval(item: pytest.Item) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pytest
     from numpy.typing import NDArray
 
+    from pytest_convergence.baseline.gate import Gate
     from pytest_convergence.groups import GroupItem
     from pytest_convergence.judging import Question
     from pytest_convergence.models.messages import Prompt
@@ -93,6 +94,15 @@ class Evaluation:
             self.settings.state / "journal",
             rewrite=self.settings["record"] == "rewrite",
         )
+
+    @cached_property
+    def gate(self) -> Gate | None:
+        """Compares groups with the baseline, where one was named."""
+        if self.settings["baseline"] is None:
+            return None
+        from pytest_convergence.baseline.gate import Gate
+
+        return Gate(self.settings)
 
     @property
     def sampler(self) -> Sampler:
@@ -322,25 +332,44 @@ class Evaluation:
         return self.settings.cassettes / folder / "texts.json"
 
     def judge_group_item(self, item: GroupItem) -> None:
-        """Judge one group and keep the result with its item.
+        """Judge one group and keep its results with its item.
 
         Raises
         ------
         ConvergenceFailure
-            Where the group's threshold does not hold.
+            Where what the group's marker asks does not hold.
         """
-        from pytest_convergence.assertions import conclude
-        from pytest_convergence.judging import judge_group
+        from pytest_convergence.checks import Subject
+        from pytest_convergence.group_verdicts import conclude_group, judge_declared
+        from pytest_convergence.running import running
 
-        group = item.group
-        names = self._names(group.declaration, group.cases[0], group.id)
-        if len(names) < 2:
-            # A panel of one has nothing to agree with; its tests check rates.
-            return
+        group, declaration = item.group, item.group.declaration
+        names = self._names(declaration, group.cases[0], group.id)
         cases = [self.sampled(case, names) for case in group.cases]
-        result = judge_group(self._question(group, names), cases, names, self.vectors)
-        item.stash[results_key] = [result]
-        conclude(result, None)
+        question = self._question(group, names)
+        subject = Subject.of_group(
+            group, "rate", labeller=question.labeller, simulated=question.simulated
+        )
+        with running(lambda: self._test_of_group(group)):
+            results = judge_declared(question, subject, declaration, cases, names, self.vectors)
+        if self.gate is not None:
+            results = [self.gate.judged(item, question, one, cases, self) for one in results]
+        item.stash[results_key] = results
+        conclude_group(results)
+
+    def _test_of_group(self, group: Group) -> EvalTest:
+        """The test that a group belongs to, for labellers that ask models in its name."""
+        from pytest_convergence.panel import EvalTest
+
+        case = group.cases[0]
+        return EvalTest(
+            evaluation=self,
+            nodeid=group.id,
+            test_file=case.test_file,
+            test_name=case.test_name,
+            declaration=group.declaration,
+            cases=group.cases,
+        )
 
     def _question(self, group: Group, names: Sequence[str]) -> Question:
         from pytest_convergence.judging import Question

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_convergence.results import CaseResponses, ConvergenceResult, MissingResponse, Quantity
+from pytest_convergence.evidence import (
+    accuracy,
+    case_responses,
+    copies,
+    missing_responses,
+    names,
+    sample_count,
+)
+from pytest_convergence.results import ConvergenceResult, Quantity
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Direction
@@ -86,7 +94,7 @@ def judge_prompt(
         )
     incomplete = None
     if lacking:
-        incomplete = f"no usable response from {_names(lacking)}"
+        incomplete = f"no usable response from {names(lacking)}"
     return _result(question, "similarity", estimate, represented, [case], models, incomplete)
 
 
@@ -138,11 +146,6 @@ def _lacking(represented: Represented, models: Sequence[str], max_missing: float
     return result
 
 
-def _names(models: Sequence[str]) -> str:
-    shown = ", ".join(models[:6])
-    return shown if len(models) <= 6 else f"{shown} and {len(models) - 6} more"
-
-
 def _result(
     question: Question,
     quantity: Quantity,
@@ -187,77 +190,13 @@ def _result(
         metric=question.metric_name,
         confidence=question.confidence,
         models=tuple(models),
-        samples=max((len(case.responses[m]) for case in cases for m in models), default=0),
+        samples=sample_count(cases, models),
         estimate=estimate,
-        missing=tuple(_missing(represented, cases, models)),
-        cases=tuple(
-            _case_responses(represented, position, case, models)
-            for position, case in enumerate(cases)
-        ),
+        missing=missing_responses(represented.missing, cases, models),
+        cases=case_responses(represented.missing, represented.labels, cases, models),
         capability=question.capability,
         arm=question.arm,
-        accuracy=_accuracy(represented, models),
-        copies=_copies(cases, models),
+        accuracy=accuracy(represented.labels, models),
+        copies=copies(cases, models),
         simulated=question.simulated,
     )
-
-
-def _missing(
-    represented: Represented, cases: Sequence[SampledCase], models: Sequence[str]
-) -> list[MissingResponse]:
-    return [
-        MissingResponse(model, case.prompt_id, sample, why.kind, why.reason)
-        for model, row in zip(models, represented.missing, strict=True)
-        for case, cell in zip(cases, row, strict=True)
-        for sample, why in enumerate(cell)
-        if why is not None
-    ]
-
-
-def _case_responses(
-    represented: Represented, position: int, case: SampledCase, models: Sequence[str]
-) -> CaseResponses:
-    usable = {
-        model: tuple(why is None for why in row[position])
-        for model, row in zip(models, represented.missing, strict=True)
-    }
-    labels = {
-        model: tuple(row[position])
-        for model, row in zip(models, represented.labels, strict=True)
-        if row[position]
-    }
-    return CaseResponses(
-        id=case.id,
-        nodeid=case.nodeid,
-        prompt_id=case.prompt_id,
-        prompt=case.prompt,
-        family=case.family,
-        responses={model: case.responses[model] for model in models},
-        usable=usable,
-        labels=labels,
-    )
-
-
-def _accuracy(represented: Represented, models: Sequence[str]) -> Mapping[str, float]:
-    """Share of right answers by model, each prompt counting alike; only where answers are known."""
-    result = {}
-    for model, row in zip(models, represented.labels, strict=True):
-        shares = []
-        for cell in row:
-            known = [label.correct for label in cell if label.correct is not None]
-            if known:
-                shares.append(sum(known) / len(known))
-        if shares:
-            result[model] = sum(shares) / len(shares)
-    return result
-
-
-def _copies(cases: Sequence[SampledCase], models: Sequence[str]) -> tuple[str, ...]:
-    """Models that gave one text n times on every prompt: n copies are not n samples."""
-    flagged = []
-    for model in models:
-        cells = [[r.text for r in case.responses[model] if r.missing is None] for case in cases]
-        several = [cell for cell in cells if len(cell) > 1]
-        if several and all(len(set(cell)) == 1 for cell in several):
-            flagged.append(model)
-    return tuple(flagged)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_convergence.models.messages import Prompt
     from pytest_convergence.models.response import Response
     from pytest_convergence.represent.representation import SampledCase
-    from pytest_convergence.results import ConvergenceResult
+    from pytest_convergence.results import Result
 
 
 @dataclass
@@ -28,7 +28,7 @@ class EvalTest:
     declaration: Declaration
     cases: tuple[Case, ...]
     data: Mapping[str, Any] = field(default_factory=dict)
-    results: list[ConvergenceResult] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
 
 
 class Samples(Mapping[str, tuple[str, ...]]):
@@ -170,4 +170,4 @@ class Convergence:
 
     models: Panel
     declaration: Declaration
-    results: Sequence[ConvergenceResult]
+    results: Sequence[Result]

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from pytest_convergence.baseline.decision import Decision
     from pytest_convergence.declaration import Direction
     from pytest_convergence.metrics.estimates import GroupEstimate, Interval, PromptEstimate
     from pytest_convergence.models.response import Response
     from pytest_convergence.represent.features import Label
 
-Verdict: TypeAlias = Literal["converged", "diverged", "inconclusive", "undefined", "incomplete"]
-Quantity: TypeAlias = Literal["similarity", "score", "rate", "difference"]
+Verdict: TypeAlias = Literal[
+    "converged", "diverged", "met", "missed", "inconclusive", "undefined", "incomplete"
+]
+Quantity: TypeAlias = Literal["similarity", "score", "rate", "difference", "same-model", "groups"]
+Bound: TypeAlias = Literal["at_least", "at_most"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class ConvergenceResult:
         correctness.
     copies
         Models whose samples are all identical on every prompt: n copies are not n samples.
+    gate
+        What a group's comparison with the baseline found, where there is one.
     """
 
     id: str
@@ -95,6 +101,7 @@ class ConvergenceResult:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     copies: tuple[str, ...] = ()
     simulated: tuple[str, ...] = ()
+    gate: Decision | None = None
 
     @property
     def similarity(self) -> float | None:
@@ -115,9 +122,54 @@ class ConvergenceResult:
         return self.passed
 
 
-class ConvergenceFailure(AssertionError):
-    """An assertion about convergence did not hold; ``result`` has the numbers."""
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """What an assertion about something else than convergence found: a rate, a difference.
 
-    def __init__(self, message: str, result: ConvergenceResult) -> None:
+    The fields that it shares with `ConvergenceResult` mean the same. Every check is one of the
+    classes made of this one, which add the numbers of their kind.
+
+    Attributes
+    ----------
+    value, interval
+        The number that decided (of several models: the one furthest on the wrong side).
+    threshold, direction
+        The bound asserted, and whether the value must be at least or at most that.
+    verdict
+        met, missed, inconclusive, undefined or incomplete; None where nothing was asserted.
+    """
+
+    id: str
+    nodeid: str
+    quantity: Quantity
+    value: float | None
+    interval: Interval | None
+    threshold: float | None
+    direction: Bound
+    verdict: Verdict | None
+    settled: bool
+    passed: bool
+    reason: str
+    metric: str
+    confidence: float | None
+    models: tuple[str, ...]
+    samples: int
+    missing: tuple[MissingResponse, ...]
+    cases: tuple[CaseResponses, ...]
+    capability: str = ""
+    arm: str = ""
+    simulated: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+Result: TypeAlias = ConvergenceResult | CheckResult
+
+
+class ConvergenceFailure(AssertionError):
+    """An assertion did not hold; ``result`` has the numbers."""
+
+    def __init__(self, message: str, result: Result) -> None:
         super().__init__(message)
         self.result = result

@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_convergence.errors import ConvergenceError
+from pytest_convergence.results import CheckResult
 
 if TYPE_CHECKING:
     from pytest_convergence.metrics.estimates import GroupEstimate, Interval
     from pytest_convergence.models.response import Response
     from pytest_convergence.record import RunRecord
     from pytest_convergence.represent.features import Label
-    from pytest_convergence.results import CaseResponses, ConvergenceResult
+    from pytest_convergence.results import CaseResponses, Result
     from pytest_convergence.settings import Settings
 
 SCHEMA = "pytest-convergence/run"
@@ -54,8 +55,10 @@ def _interval(interval: Interval | None) -> dict[str, Any] | None:
     }
 
 
-def result_entry(result: ConvergenceResult) -> dict[str, Any]:
+def result_entry(result: Result) -> dict[str, Any]:
     """One result in JSON types: what every case and group entry shares."""
+    if isinstance(result, CheckResult):
+        return check_entry(result)
     estimate = result.estimate
     entry: dict[str, Any] = {
         "id": result.id,
@@ -88,6 +91,38 @@ def result_entry(result: ConvergenceResult) -> dict[str, Any]:
     elif estimate is not None:
         entry.update(_group_numbers(estimate))  # type: ignore[arg-type]
     return entry
+
+
+def check_entry(result: CheckResult) -> dict[str, Any]:
+    """A check in JSON types: its fields but the responses, and the numbers of its kind."""
+    return {
+        name.name: plain(getattr(result, name.name))
+        for name in fields(result)
+        if name.name != "cases"
+    }
+
+
+def plain(value: Any) -> Any:
+    """Any result's value in JSON types: dataclasses by field, arrays as lists."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return {_key(name): plain(one) for name, one in value.items()}
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, Iterable):
+        return [plain(one) for one in value]
+    return str(value)
+
+
+def _key(name: Any) -> str:
+    return " / ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
 def _group_numbers(estimate: GroupEstimate) -> dict[str, Any]:
@@ -149,6 +184,8 @@ def _response(response: Response, label: Label | None) -> dict[str, Any]:
             entry["correct"] = label.correct
         if label.why:
             entry["why"] = label.why
+        if label.votes:
+            entry["votes"] = dict(label.votes)
     usage = {name: value for name, value in asdict(response.usage).items() if value is not None}
     if usage:
         entry["usage"] = usage
@@ -166,17 +203,21 @@ def merge_entries(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[s
     """
     cases: dict[str, dict[str, Any]] = {}
     groups: dict[str, dict[str, Any]] = {}
+    checks: dict[str, dict[str, Any]] = {}
     for entry in entries:
         for case in entry["cases"]:
             cases.setdefault(case["id"], {}).update(case)
         result = entry["result"]
-        if entry["kind"] == "group":
+        if result["quantity"] not in ("similarity", "score"):
+            checks[result["id"]] = {**result, "cases": [case["id"] for case in entry["cases"]]}
+        elif entry["kind"] == "group":
             groups[result["id"]] = {**result, "cases": [case["id"] for case in entry["cases"]]}
         else:
             cases.setdefault(result["id"], {}).update(result)
     return {
         "cases": [cases[name] for name in sorted(cases)],
         "groups": [groups[name] for name in sorted(groups)],
+        "checks": [checks[name] for name in sorted(checks)],
     }
 
 
@@ -192,7 +233,7 @@ def build_run(record: RunRecord, settings: Settings, *, command: Iterable[str]) 
             name: settings[name]
             for name in ("record", "samples", "embedder", "confidence", "decoding", "responses")
         },
-        "models": _models(merged["cases"], merged["groups"]),
+        "models": _models(merged["cases"], [*merged["groups"], *merged["checks"]]),
         **merged,
         "sampling": _sampling(record),
         "problems": list(record.problems),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_convergence.metrics.estimates import GroupEstimate, PromptEstimate
+from pytest_convergence.report.gate import gate_headline, gate_message
 from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
     from pytest_convergence.metrics.summaries import Floats
-    from pytest_convergence.results import CaseResponses, ConvergenceResult
+    from pytest_convergence.results import CaseResponses, ConvergenceResult, Result
 
 _WIDTH = 78
 _COLUMN = 37
@@ -36,7 +37,13 @@ def with_interval(result: ConvergenceResult) -> str:
 
 
 def headline(result: ConvergenceResult) -> str:
-    """The verdict in one line that stands alone in a log."""
+    """The verdict in one line that stands alone in a log: the gate's where it fails."""
+    if result.gate is not None and result.gate.failed:
+        return gate_headline(result.gate)
+    return _verdict_headline(result)
+
+
+def _verdict_headline(result: ConvergenceResult) -> str:
     what = f"{result.quantity} {with_interval(result)}"
     if result.verdict in ("incomplete", "undefined"):
         return f"{result.verdict}: {printable(result.reason, limit=300)}"
@@ -56,8 +63,10 @@ def headline(result: ConvergenceResult) -> str:
 
 def message(result: ConvergenceResult) -> str:
     """The whole message: headline, how it was judged, matrix, outlier, prompts, responses."""
+    regressed = result.gate is not None and result.gate.failed
     sections = [
-        [headline(result)],
+        gate_message(result.gate).splitlines() if result.gate is not None and regressed else [],
+        [_verdict_headline(result)],
         _context(result),
         pair_matrix(result),
         _outlier(result),
@@ -247,7 +256,7 @@ def _wrapped(text: str) -> list[str]:
     return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "…"]
 
 
-def missing_lines(result: ConvergenceResult) -> list[str]:
+def missing_lines(result: Result) -> list[str]:
     """Missing responses by model and kind, with one reason each."""
     if not result.missing:
         return []

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_convergence.report.gate import gate_counts, gate_lines
 from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
     from pytest_convergence.settings import Settings
 
-_FAILING = ("diverged", "inconclusive", "undefined", "incomplete")
+_FAILING = ("diverged", "missed", "inconclusive", "undefined", "incomplete")
 _FEW = 8
 _MATRIX = 8
 
@@ -39,17 +40,24 @@ def write_summary(terminal: Any, run: Mapping[str, Any], *, verbose: int) -> Non
         pytest's verbosity: below 0 only the last line, above 1 every case.
     """
     groups, cases = run["groups"], [case for case in run["cases"] if "verdict" in case]
+    checks = run.get("checks", [])
     if verbose >= 0:
         terminal.write_sep("=", "convergence")
         width = terminal._tw.fullwidth
         _write_table(terminal, "group", groups, width, limit=None)
         notable = cases if verbose > 1 else [case for case in cases if not case["passed"]]
         _write_table(terminal, "case", notable, width, limit=None if verbose > 1 else _FEW)
+        shown = checks if verbose > 1 else [c for c in checks if not c["passed"] or _of_group(c)]
+        _write_table(terminal, "check", shown, width, limit=None if verbose > 1 else _FEW)
         _write_missing(terminal, run["models"], everything=verbose > 1)
         _write_matrix(terminal, groups, width)
+    for line in gate_lines(run) if run.get("gate") and verbose >= 0 else ():
+        terminal.write_line(line)
     for problem in run["problems"]:
         terminal.write_line(f"convergence: {printable(problem)}", red=True)
-    failed = any(not entry["passed"] for entry in (*groups, *cases)) or bool(run["problems"])
+    failed = any(not entry["passed"] for entry in (*groups, *cases, *checks)) or bool(
+        run["problems"]
+    )
     terminal.write_line(verdict_line(run), red=failed, green=not failed, bold=True)
 
 
@@ -58,9 +66,15 @@ def verdict_line(run: Mapping[str, Any]) -> str:
     cases = [case for case in run["cases"] if "verdict" in case]
     parts = [
         f"{_counted(len(entries), noun)}: {_verdicts(entries)}"
-        for entries, noun in ((run["groups"], "group"), (cases, "case"))
+        for entries, noun in (
+            (run["groups"], "group"),
+            (cases, "case"),
+            (run.get("checks", []), "check"),
+        )
         if entries
     ]
+    if run.get("gate"):
+        parts.append(f"gate: {gate_counts(run['groups'], run['gate']['vanished']) or 'no group'}")
     simulated = [model["name"] for model in run["models"] if model["simulated"]]
     if simulated:
         everyone = len(simulated) == len(run["models"])
@@ -74,7 +88,7 @@ def _counted(count: int, noun: str) -> str:
 
 def _verdicts(entries: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(entry["verdict"] or "reported" for entry in entries)
-    order = (*_FAILING, "converged", "reported")
+    order = (*_FAILING, "converged", "met", "reported")
     return ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
 
 
@@ -88,7 +102,7 @@ def worst_first(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
         distance = value - (threshold or 0.0)
         return (
             entry["passed"],
-            distance if entry["direction"] == "converges" else -distance,
+            distance if entry["direction"] in ("converges", "at_least") else -distance,
             entry["id"],
         )
 
@@ -100,9 +114,10 @@ def _write_table(
 ) -> None:
     if not entries:
         return
-    quantity = "score" if noun == "group" else "similarity"
+    quantity = {"group": "score", "case": "similarity", "check": "value"}[noun]
     name_width = max(width - 53, 16)
-    chance = f"{'floor':>6}{'ceil':>6}" if noun == "group" else f"{'within':>12}"
+    own = "within" if noun == "case" else "bound"
+    chance = f"{'floor':>6}{'ceil':>6}" if noun == "group" else f"{own:>12}"
     terminal.write_line(
         f"{noun:<{name_width}}{quantity + ' [interval]':>20}{chance}{'miss':>5}  verdict", bold=True
     )
@@ -121,6 +136,10 @@ def _row(entry: Mapping[str, Any], noun: str, name_width: int) -> str:
     name = _shortened(_name(entry), name_width - 1)
     if noun == "group":
         chance = f"{_figure(entry.get('floor')):>6}{_figure(entry.get('ceiling')):>6}"
+    elif noun == "check":
+        sign = ">=" if entry["direction"] == "at_least" else "<="
+        bound = "-" if entry["threshold"] is None else f"{sign} {entry['threshold']:.2f}"
+        chance = f"{bound:>12}"
     else:
         chance = f"{_figure(entry['within']):>12}"
     return f"{name:<{name_width}}{_value(entry):>20}{chance}{len(entry['missing']):>5}"
@@ -134,6 +153,11 @@ def _name(entry: Mapping[str, Any]) -> str:
     test = name.split("[group", 1)[0]
     parts = [printable(entry[part]) for part in ("capability", "arm") if entry[part]]
     return f"{' '.join(parts)} ({test})" if parts else test
+
+
+def _of_group(entry: Mapping[str, Any]) -> bool:
+    """Whether a check is the verdict over a group."""
+    return "[group" in str(entry["id"])
 
 
 def _shortened(text: str, width: int) -> str:
@@ -157,7 +181,9 @@ def _value(entry: Mapping[str, Any]) -> str:
 def _verdict(entry: Mapping[str, Any]) -> str:
     if entry["verdict"] is None:
         return "reported"
-    unsettled = entry["verdict"] in ("converged", "diverged") and not entry["settled"]
+    unsettled = (
+        entry["verdict"] in ("converged", "diverged", "met", "missed") and not entry["settled"]
+    )
     return f"{entry['verdict']}{' (unsettled)' if unsettled else ''}"
 
 

@@ -17,13 +17,15 @@ class Label:
     """What a labeller says of one response: a label, or missing, because.
 
     ``correct`` is whether the answer is right where the case knows the answer, else None.
-    ``why`` is a short reason for people.
+    ``why`` is a short reason for people. ``votes`` are the labels that several judges gave, by
+    name, None where one failed.
     """
 
     value: str | None
     missing: Missing | None = None
     correct: bool | None = None
     why: str = ""
+    votes: tuple[tuple[str, str | None], ...] = ()
 
 
 class Labeller(Protocol):

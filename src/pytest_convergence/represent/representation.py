@@ -78,9 +78,7 @@ def represent(
     RepresentationError
         For an unknown metric, a metric without what it needs, or features of the wrong shape.
     """
-    labels = [
-        [_labels(case, case.responses[model], labeller) for case in cases] for model in models
-    ]
+    labels = label_responses(cases, models, labeller)
     if metric == "label":
         if labeller is None:
             raise RepresentationError(
@@ -109,12 +107,23 @@ def represent(
     return Represented(blocks, missing, labels, _all_identical(texts))
 
 
-def _labels(
-    case: SampledCase, responses: Sequence[Response], labeller: Labeller | None
-) -> list[Label]:
+def label_responses(
+    cases: Sequence[SampledCase], models: Sequence[str], labeller: Labeller | None
+) -> list[list[list[Label]]]:
+    """The label of every response, ``[m][p][i]``; empty cells where there is no labeller.
+
+    A labeller with a method ``prepare`` is first told of all that it will be asked, as pairs of a
+    response and its case's data: a judge then asks its models at the same time.
+    """
     if labeller is None:
-        return []
-    return [as_label(labeller(response, case.data)) for response in responses]
+        return [[[] for _ in cases] for _ in models]
+    prepare = getattr(labeller, "prepare", None)
+    if prepare is not None:
+        prepare([(one, c.data) for c in cases for model in models for one in c.responses[model]])
+    return [
+        [[as_label(labeller(one, c.data)) for one in c.responses[model]] for c in cases]
+        for model in models
+    ]
 
 
 def as_label(answer: Label | str | None) -> Label:

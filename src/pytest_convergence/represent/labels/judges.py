@@ -74,16 +74,16 @@ class Judge:
     def decide(self, verdicts: Sequence[Verdict]) -> Label:
         """One label from all verdicts; those who failed have no vote, neither for nor against."""
         said = ", ".join(f"{one.judge}: {one.label or f'failed, {one.why}'}" for one in verdicts)
-        votes = Counter(one.label for one in verdicts if one.label is not None)
-        given = sum(votes.values())
+        votes = tuple((one.judge, one.label) for one in verdicts)
+        counts = Counter(label for _, label in votes if label is not None)
+        given = sum(counts.values())
         if given < self.quorum:
-            return _missing(
-                f"{given} of {len(verdicts)} judges answered, wanted {self.quorum}", said
-            )
-        (label, most), *others = votes.most_common()
+            reason = f"{given} of {len(verdicts)} judges answered, wanted {self.quorum}"
+            return _missing(reason, said, votes)
+        (label, most), *others = counts.most_common()
         if others and others[0][1] == most:
-            return _missing("the judges are tied", said)
-        return Label(label, why=f"{most} of {given} judges ({said})")
+            return _missing("the judges are tied", said, votes)
+        return Label(label, why=f"{most} of {given} judges ({said})", votes=votes)
 
     def prompt(self, text: str, data: Mapping[str, Any]) -> str:
         """What every judge is asked. The marks around the answer occur nowhere in it."""
@@ -225,5 +225,17 @@ def _shares(name: str, rows: Sequence[Mapping[str, str | None]]) -> dict[str, fl
     return {label: count / total for label, count in sorted(counts.items())}
 
 
-def _missing(reason: str, said: str) -> Label:
-    return Label(None, Missing("unlabelled", f"{reason} ({said})"), why=reason)
+def agreement_of_labels(labels: Iterable[Iterable[Iterable[Label]]]) -> JudgeAgreement | None:
+    """How far the judges agree over all labels ``[m][p][i]``; None where there are not several."""
+    rows = [
+        [Verdict(judge, said) for judge, said in label.votes]
+        for row in labels
+        for cell in row
+        for label in cell
+        if len(label.votes) > 1
+    ]
+    return judge_agreement(rows) if rows else None
+
+
+def _missing(reason: str, said: str, votes: tuple[tuple[str, str | None], ...]) -> Label:
+    return Label(None, Missing("unlabelled", f"{reason} ({said})"), why=reason, votes=votes)

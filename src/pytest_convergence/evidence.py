@@ -1,0 +1,92 @@
+"""What travels with every result: the responses, what is missing, who was right, who copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from pytest_convergence.results import CaseResponses, MissingResponse
+
+if TYPE_CHECKING:
+    from pytest_convergence.models.response import Missing
+    from pytest_convergence.represent.features import Label
+    from pytest_convergence.represent.representation import SampledCase
+
+# One entry a response, by model and prompt: [m][p][i].
+Labels: TypeAlias = "Sequence[Sequence[Sequence[Label]]]"
+Gaps: TypeAlias = "Sequence[Sequence[Sequence[Missing | None]]]"
+
+
+def missing_responses(
+    missing: Gaps, cases: Sequence[SampledCase], models: Sequence[str]
+) -> tuple[MissingResponse, ...]:
+    """Every response that did not enter the numbers, with its reason."""
+    return tuple(
+        MissingResponse(model, case.prompt_id, sample, why.kind, why.reason)
+        for model, row in zip(models, missing, strict=True)
+        for case, cell in zip(cases, row, strict=True)
+        for sample, why in enumerate(cell)
+        if why is not None
+    )
+
+
+def case_responses(
+    missing: Gaps, labels: Labels, cases: Sequence[SampledCase], models: Sequence[str]
+) -> tuple[CaseResponses, ...]:
+    """The responses of each case, with what entered the numbers and the labels given."""
+    return tuple(
+        CaseResponses(
+            id=case.id,
+            nodeid=case.nodeid,
+            prompt_id=case.prompt_id,
+            prompt=case.prompt,
+            family=case.family,
+            responses={model: case.responses[model] for model in models},
+            usable={
+                model: tuple(why is None for why in row[position])
+                for model, row in zip(models, missing, strict=True)
+            },
+            labels={
+                model: tuple(row[position])
+                for model, row in zip(models, labels, strict=True)
+                if row[position]
+            },
+        )
+        for position, case in enumerate(cases)
+    )
+
+
+def accuracy(labels: Labels, models: Sequence[str]) -> Mapping[str, float]:
+    """Share of right answers by model, each prompt counting alike; only where answers are known."""
+    result = {}
+    for model, row in zip(models, labels, strict=True):
+        shares = []
+        for cell in row:
+            known = [label.correct for label in cell if label.correct is not None]
+            if known:
+                shares.append(sum(known) / len(known))
+        if shares:
+            result[model] = sum(shares) / len(shares)
+    return result
+
+
+def copies(cases: Sequence[SampledCase], models: Sequence[str]) -> tuple[str, ...]:
+    """Models that gave one text n times on every prompt: n copies are not n samples."""
+    flagged = []
+    for model in models:
+        cells = [[r.text for r in case.responses[model] if r.missing is None] for case in cases]
+        several = [cell for cell in cells if len(cell) > 1]
+        if several and all(len(set(cell)) == 1 for cell in several):
+            flagged.append(model)
+    return tuple(flagged)
+
+
+def sample_count(cases: Sequence[SampledCase], models: Sequence[str]) -> int:
+    """The largest number of responses that a model gave to a prompt."""
+    return max((len(case.responses[m]) for case in cases for m in models), default=0)
+
+
+def names(models: Sequence[str]) -> str:
+    """Models for a sentence: six of them, and how many more."""
+    shown = ", ".join(models[:6])
+    return shown if len(models) <= 6 else f"{shown} and {len(models) - 6} more"

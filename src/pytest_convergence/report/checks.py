@@ -1,0 +1,169 @@
+"""The message of a failed check: one line that stands alone, then each model, then responses."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_convergence.report.message import figure, missing_lines
+from pytest_convergence.text import printable
+
+if TYPE_CHECKING:
+    from pytest_convergence.metrics.estimates import Interval
+    from pytest_convergence.rates import RateDifferenceResult, RateResult
+    from pytest_convergence.results import CheckResult
+
+_WIDTH = 78
+_FEW = 3
+_LINES = 5
+
+
+def ranged(value: float | None, interval: Interval | None) -> str:
+    """A value with its interval, to two places."""
+    if interval is None:
+        return figure(value)
+    return f"{figure(value)} [{figure(interval.low)}, {figure(interval.high)}]"
+
+
+def check_headline(result: CheckResult) -> str:
+    """The verdict in one line that stands alone in a log."""
+    if result.verdict in ("incomplete", "undefined"):
+        return f"{result.verdict}: {printable(result.reason, limit=300)}"
+    what = f"{_subject(result)} {ranged(result.value, result.interval)}"
+    if result.verdict is None:
+        return f"{what}, no bound"
+    bound = f"{result.direction.replace('_', ' ')} {figure(result.threshold)}"
+    if result.verdict == "inconclusive":
+        return f"inconclusive: {what} does not settle {bound} at {result.confidence:.0%} confidence"
+    unsettled = "" if result.settled else " (unsettled: an interval straddles the bound)"
+    return f"{result.verdict}: {what}, wanted {bound}{unsettled}"
+
+
+def _subject(result: CheckResult) -> str:
+    from pytest_convergence.rates import RateDifferenceResult, RateResult
+
+    if isinstance(result, RateDifferenceResult):
+        return printable(
+            f"difference in the rate of {result.outcome.name}, {result.first} less {result.second},"
+        )
+    if isinstance(result, RateResult):
+        others = sum(one == result.verdict for one in result.verdicts.values()) - 1
+        more = f" (and of {others} more)" if others > 0 and result.verdict == "missed" else ""
+        return printable(f"rate of {result.outcome.name} of {result.deciding}{more}")
+    return result.quantity
+
+
+def check_message(result: CheckResult) -> str:
+    """The whole message of a check."""
+    sections = [[check_headline(result)], _context(result), *_numbers(result)]
+    sections.append(missing_lines(result))
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _context(result: CheckResult) -> list[str]:
+    counted = f"{len(result.models)} model{'s' if len(result.models) > 1 else ''}"
+    line = (
+        f"asserted {result.direction.replace('_', ' ')} {figure(result.threshold)}, metric "
+        f"{result.metric}, {len(result.cases)} prompts x {counted} x {result.samples} samples"
+    )
+    lines = textwrap.wrap(printable(line), _WIDTH)
+    if result.simulated:
+        lines.append(f"simulated: {len(result.simulated)} of {len(result.models)} models")
+    return lines
+
+
+def _numbers(result: CheckResult) -> list[list[str]]:
+    from pytest_convergence.rates import RateDifferenceResult, RateResult
+
+    if isinstance(result, RateResult):
+        return [
+            _rate_table(result),
+            _judges(result),
+            _prompts(result, result.by_prompt),
+            _wrong_side(result),
+        ]
+    if isinstance(result, RateDifferenceResult):
+        return [_difference_table(result), _prompts(result, result.by_prompt)]
+    return []
+
+
+def _rate_table(result: RateResult) -> list[str]:
+    width = max(len(printable(model)) for model in result.models)
+    lines = [f"{'model':<{width}}  {'rate [interval]':<20}{'prompts':>8}{'answers':>9}  verdict"]
+    order = sorted(
+        result.models,
+        key=lambda m: result.rates[m].rate if m in result.rates else -1.0,
+        reverse=result.direction == "at_most",
+    )
+    for model in order:
+        rate = result.rates.get(model)
+        shown = ranged(rate.rate, rate.interval) if rate else "-"
+        counts = f"{rate.prompts:>8}{rate.answers:>9}" if rate else f"{0:>8}{0:>9}"
+        lines.append(
+            f"{printable(model):<{width}}  {shown:<20}{counts}  {result.verdicts[model] or '-'}"
+        )
+    return lines
+
+
+def _judges(result: RateResult) -> list[str]:
+    if result.judges is None:
+        return []
+    from pytest_convergence.report.judges import judge_lines
+
+    return judge_lines(result.judges)
+
+
+def _difference_table(result: RateDifferenceResult) -> list[str]:
+    found = result.difference
+    if found is None:
+        return []
+    return [
+        f"{figure(found.first)}  {printable(result.first)}",
+        f"{figure(found.second)}  {printable(result.second)}",
+        f"on {found.prompts} prompts (families) that both answered",
+    ]
+
+
+def _prompts(result: CheckResult, by_prompt: Mapping[str, Sequence[tuple[int, int]]]) -> list[str]:
+    """The prompts that weigh most against the assertion."""
+    if len(result.cases) < 2:
+        return []
+    sign = 1 if result.direction == "at_least" else -1
+    weights = [
+        (sign * sum(row[i][0] for row in by_prompt.values()) / max(usable, 1), i)
+        for i in range(len(result.cases))
+        if (usable := sum(row[i][1] for row in by_prompt.values()))
+    ]
+    lines = ["prompts with the lowest rate" if sign > 0 else "prompts with the highest rate"]
+    for rate, i in sorted(weights)[:_FEW]:
+        case = result.cases[i]
+        text = f"  {figure(abs(rate))}  {case.prompt_id}: {case.prompt}"
+        lines.append(printable(text, limit=_WIDTH))
+    return lines
+
+
+def _wrong_side(result: RateResult) -> list[str]:
+    """A few responses of the deciding model that weigh against the assertion."""
+    if result.verdict not in ("missed", "inconclusive"):
+        return []
+    lines = []
+    for case in result.cases:
+        labels = case.labels.get(result.deciding, ())
+        for sample, label in enumerate(labels):
+            passes = result.outcome.passes(label)
+            if passes is None or passes == (result.direction == "at_least"):
+                continue
+            head = f"  {case.prompt_id} #{sample}, labelled {label.value}:"
+            lines.append(printable(head, limit=_WIDTH))
+            lines += _wrapped(case.responses[result.deciding][sample].text)
+            break
+        if len(lines) > _FEW * _LINES:
+            break
+    return [f"responses of {printable(result.deciding)} that count against it", *lines][: 1 + 15]
+
+
+def _wrapped(text: str) -> list[str]:
+    shown = printable(text, limit=_WIDTH * _LINES, multiline=True)
+    lines = [f"    {part}" for line in shown.splitlines() for part in textwrap.wrap(line, _WIDTH)]
+    return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], "    …"]
