@@ -85,7 +85,11 @@ class Study:
         command += [f"--convergence-models={specs}", "--convergence-record=new_episodes"]
         # The group's verdict is no part of sampling.
         command += ["-k", "not group", f"--convergence-in-flight={IN_FLIGHT}", *options]
-        environment = {name: value for name, value in os.environ.items() if name[:3] != "PYT"}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name[:10] != "PYTHONDONT" and name[:6] != "PYTEST"
+        }
         environment |= {
             "BENCH_API_KEY": "bench-key-0123456789",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",

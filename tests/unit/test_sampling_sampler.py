@@ -6,13 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pytest_convergence.errors import CassetteError, SamplingError
 from pytest_convergence.sampling.sampler import Sampler
 from pytest_convergence.sampling.settings import SamplingSettings
 from tests.sampling_parts import model, plan, recording, recordings, replaying, texts, unit
-from tests.servers import ChatServer, Reply, error
+from tests.servers import Asked, ChatServer, Reply, error
 
 
 def test_what_is_sampled_once_is_replayed_for_ever(tmp_path: Path) -> None:
@@ -197,3 +198,38 @@ def test_a_fault_of_ours_is_told_to_the_tests_that_wait(
         sampler.start(units)
         with pytest.raises(SamplingError, match="ZeroDivisionError: oh"):
             sampler.responses(units[0])
+
+
+def test_no_header_of_an_answer_reaches_a_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    cookie = {"set-cookie": "session=s3cr3t", "openai-organization": "org-s3cr3t"}
+    with ChatServer(lambda asked: Reply(headers=cookie)).running() as server:
+        with recording(tmp_path) as sampler:
+            sampler.responses(unit(model(server.url)))
+        with httpx.Client() as client:
+            client.get(server.url)
+    assert "s3cr3t" in caplog.text  # a user's own client logs as it always did
+    ours = [entry for entry in caplog.records if entry.threadName == "convergence-sampling"]
+    assert not [entry for entry in ours if entry.name.startswith("http")]
+
+
+def test_a_cassette_that_another_process_fills_is_not_claimed_afterwards(tmp_path: Path) -> None:
+    with ChatServer().running() as server:
+        asked = unit(model(server.url), "made up", samples=2)
+        with recording(tmp_path, run="one") as sampler, recording(tmp_path, run="two") as other:
+            assert sampler.responses(asked) == other.responses(asked)
+            more = unit(model(server.url), "another", samples=2)
+            assert other.responses(more) == sampler.responses(more)
+        assert len(server.asked) == 4
+
+
+def test_an_answer_that_cannot_be_unpacked_is_asked_for_again(tmp_path: Path) -> None:
+    def behave(asked: Asked) -> Reply:
+        torn = Reply(body=b"not gzip", headers={"content-encoding": "gzip"})
+        return torn if asked.number == 0 else Reply()
+
+    with ChatServer(behave).running() as server, recording(tmp_path, backoff=0.01) as sampler:
+        assert sampler.responses(unit(model(server.url)))[0].missing is None
+        assert len(server.asked) == 2

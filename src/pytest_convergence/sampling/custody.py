@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_convergence.cassettes import FinalFailure
@@ -16,8 +16,9 @@ from pytest_convergence.sampling.settings import SamplingSettings
 from pytest_convergence.sampling.work import UNPLANNED, Shelf, Work, Workload
 
 _GRACE = 0.5
-_WAITING_GRACE = 0.25
-_CLAIM_AGAIN = 0.1
+_WAITED_GRACE = 0.25
+_CLAIM_AGAIN = 0.5
+_WAITED_AGAIN = 0.1
 _YIELD_SECONDS = 1.0
 
 
@@ -57,6 +58,7 @@ class Custody:
         self._workers = workers
         self._spawn = spawn
         self._wake = wake
+        self._wanted: dict[Shelf, None] = {}
         self.run_started = ""
 
     def missing(self, work: Work, *, fresh: bool = False) -> set[int]:
@@ -95,28 +97,56 @@ class Custody:
         """Whether the model of this number in the plan is this worker's."""
         return number % self._workers == self._worker
 
-    def take(self, workload: Workload) -> None:
-        """Claim the cassettes that are wanted and that nobody holds."""
-        now = time.monotonic()
-        for shelf in workload.shelves.values():
-            if shelf.wanted_since is None or shelf.held or shelf.broken or now < shelf.not_before:
-                continue
-            if now < shelf.wanted_since + self._grace(shelf, workload.models):
-                continue
-            if self._claims.take(shelf.path):
-                shelf.held = shelf.busy = True
-                self._spawn(self._look_up(shelf))
-            else:
-                shelf.not_before = now + _CLAIM_AGAIN
+    def want(self, shelf: Shelf) -> None:
+        """There is something to do in a cassette: claim it when it is time to."""
+        if shelf.wanted_since is None:
+            shelf.wanted_since = time.monotonic()
+            self._wanted[shelf] = None
 
-    def _grace(self, shelf: Shelf, models: Sequence[str]) -> float:
-        """Seconds for the worker whose model it is to claim a cassette first."""
-        waited = [work for work in shelf.works.values() if work.waiters]
-        if any(work.index == UNPLANNED for work in waited):
+    def take(self, models: Sequence[str], waited: Iterable[Work]) -> None:
+        """Claim the cassettes that are wanted and that nobody holds.
+
+        Parameters
+        ----------
+        models
+            The plan's; this worker has the first claim on its part of them.
+        waited
+            What tests are waiting for.
+        """
+        now = time.monotonic()
+        planned: dict[Shelf, bool] = {}
+        for work in waited:
+            planned[work.shelf] = planned.get(work.shelf, True) and work.index != UNPLANNED
+        for shelf in list(self._wanted):
+            if shelf.done or shelf.broken:  # somebody else was quicker
+                self._no_longer_wanted(shelf)
+                continue
+            grace = self._grace(shelf, models, planned.get(shelf))
+            if now >= max(shelf.not_before, (shelf.wanted_since or now) + grace):
+                self._try(shelf, now, again=_WAITED_AGAIN if shelf in planned else _CLAIM_AGAIN)
+
+    def _try(self, shelf: Shelf, now: float, *, again: float) -> None:
+        if self._claims.take(shelf.path):
+            shelf.held = shelf.busy = True
+            self._no_longer_wanted(shelf)
+            self._spawn(self._look_up(shelf))
+        else:
+            shelf.not_before = now + again
+
+    def _no_longer_wanted(self, shelf: Shelf) -> None:
+        shelf.wanted_since = None
+        del self._wanted[shelf]
+
+    def _grace(self, shelf: Shelf, models: Sequence[str], planned: bool | None) -> float:
+        """Seconds for the worker whose model it is to claim a cassette first.
+
+        ``planned`` says whether what tests wait for was planned; None where none waits.
+        """
+        if planned is False or shelf.model.name not in models:
             return 0.0
         if self.mine(models.index(shelf.model.name)):
             return 0.0
-        return _WAITING_GRACE if waited else _GRACE
+        return _GRACE if planned is None else _WAITED_GRACE
 
     async def _look_up(self, shelf: Shelf) -> None:
         """See what its former owners recorded, off the loop: a cassette may be large."""
@@ -171,7 +201,6 @@ class Custody:
                 self._jobs.fatal = self._jobs.fatal or error
         self._claims.release(shelf.path)
         shelf.held = shelf.busy = False
-        shelf.wanted_since = None
         shelf.not_before = time.monotonic() + (_YIELD_SECONDS if shelf.yielding else 0.0)
         shelf.yielding = False
         _forget(shelf)

@@ -127,8 +127,9 @@ class Engine:
             default=self.position,
         )
         self._wake.set()
-        for waiter in waiters:
-            await waiter
+        for outcome in await asyncio.gather(*waiters, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
         return next((work.cut for work in works if work.cut), "")
 
     def reach(self, unit: Unit) -> None:
@@ -179,7 +180,7 @@ class Engine:
             self._advance(work)
         for model in self._workload.models:
             self._refill(model)
-        self._custody.take(self._workload)
+        self._custody.take(self._workload.models, self._waited)
         self._lanes.pump()
 
     def _sync(self) -> None:
@@ -250,7 +251,7 @@ class Engine:
         if work.done or hopeless or shelf.broken:
             return
         if not shelf.held:
-            shelf.wanted_since = shelf.wanted_since or time.monotonic()
+            self._custody.want(shelf)
             return
         if shelf.busy or shelf.yielding:
             return
@@ -258,6 +259,8 @@ class Engine:
             self._custody.look(work)
             if work.done:
                 self._finished(work)
+                if shelf.done and not shelf.active:
+                    self._custody.give_up(shelf)
         order = UNPLANNED if work.waiters else work.index
         for sample in sorted((work.missing or set()) - work.asked):
             self._jobs.begin(work, sample, order)

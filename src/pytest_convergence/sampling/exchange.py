@@ -6,6 +6,7 @@ Only recording imports this module: it needs httpx.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from pytest_convergence.models.response import Response
 from pytest_convergence.models.secrets import kept_headers, redact
 from pytest_convergence.models.wire import Model, WireRequest, WireResponse
 from pytest_convergence.sampling.headers import pause_asked
+from pytest_convergence.sampling.loop import THREAD_NAME
 
 Verdict: TypeAlias = Literal["answer", "retry", "fail", "stop"]
 
 _LARGEST_BODY = 64 * 2**20
+_LOGGED_PARTS = ("connection", "http11", "http2", "proxy", "socks")
 _TRANSIENT = {408, 409, 425, 429}
 _PAYMENT = {"insufficient_quota", "billing_hard_limit_reached", "insufficient_credits"}
 
@@ -70,6 +73,7 @@ class Clients:
     """
 
     def __init__(self) -> None:
+        _keep_out_of_logs()
         self._clients: dict[str, httpx.AsyncClient] = {}
 
     @cached_property
@@ -129,6 +133,21 @@ class Clients:
         self._clients.clear()
 
 
+class _OtherThreads(logging.Filter):
+    """Lets through what other threads log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.threadName != THREAD_NAME
+
+
+def _keep_out_of_logs() -> None:
+    # At the level DEBUG they log every header of every answer, cookies included.
+    for name in ("httpx", *(f"httpcore.{part}" for part in _LOGGED_PARTS)):
+        logger = logging.getLogger(name)
+        if not any(isinstance(present, _OtherThreads) for present in logger.filters):
+            logger.addFilter(_OtherThreads())
+
+
 async def _read(response: httpx.Response) -> str:
     body = bytearray()
     async for block in response.aiter_bytes():
@@ -145,7 +164,6 @@ _LASTING = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
     httpx.LocalProtocolError,
-    httpx.DecodingError,
     ValueError,
 )
 

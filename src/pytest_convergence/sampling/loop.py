@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
 
+THREAD_NAME = "convergence-sampling"
+
 
 class BackgroundLoop:
     """An event loop of its own, started at once and stopped by :meth:`close`."""
@@ -17,7 +19,7 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
-            target=self._loop.run_forever, name="convergence-sampling", daemon=True
+            target=self._loop.run_forever, name=THREAD_NAME, daemon=True
         )
         self._thread.start()
 

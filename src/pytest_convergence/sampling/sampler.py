@@ -85,12 +85,14 @@ class Sampler:
         found = [self._recordings.find(unit) for unit in units]
         cut = ""
         if self._settings.recording:
-            open_units = [
-                unit for unit, entry in zip(units, found, strict=True) if self._is_open(entry)
+            # Another process may have recorded it since this one last looked.
+            lacking = [
+                unit
+                for unit, entry in zip(units, found, strict=True)
+                if self._is_open(entry) and self._is_open(self._recordings.find(unit, fresh=True))
             ]
-            if open_units:
-                cut = self._settle(open_units)
-                found = [self._recordings.find(unit) for unit in units]
+            cut = self._settle(lacking) if lacking else ""
+            found = [self._recordings.find(unit) for unit in units]
             if self._running is not None and units:
                 self._running[1].reach(units[-1])
         return [self._read(unit, entry, cut) for unit, entry in zip(units, found, strict=True)]

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,6 @@ class Work:
     asked: set[int] = field(default_factory=set)
     failed_anew: set[int] = field(default_factory=set)
     cut: str = ""
-    demanded: bool = False
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
@@ -103,6 +103,28 @@ class Shelf:
         return all(work.done for work in self.works.values())
 
 
+@dataclass
+class _Line:
+    """The planned work of one model.
+
+    ``calls[i]`` is the number of calls before work i, ``ends[i]`` the first place behind it whose
+    work lies in another cassette.
+    """
+
+    indexes: list[int] = field(default_factory=list)
+    works: list[Work] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+
+    def measure(self) -> None:
+        samples = [work.unit.samples for work in self.works]
+        self.calls = list(accumulate(samples, initial=0))[:-1]
+        self.ends = [len(self.works)] * len(self.works)
+        for at in range(len(self.works) - 2, -1, -1):
+            same = self.works[at].shelf is self.works[at + 1].shelf
+            self.ends[at] = self.ends[at + 1] if same else at + 1
+
+
 class Workload:
     """Everything that a process may be asked to sample.
 
@@ -116,16 +138,18 @@ class Workload:
 
     def __init__(self, plan: Sequence[Unit], context: Context) -> None:
         self.shelves: dict[PurePosixPath, Shelf] = {}
-        self._by_model: dict[str, tuple[list[int], list[Work]]] = {}
+        self._by_model: dict[str, _Line] = {}
         for index, unit in enumerate(plan):
             before = self.find(unit)
             if before is not None:
                 self._enlarge(before, unit)
                 continue
             work = self._add(unit, index, context)
-            indexes, works = self._by_model.setdefault(unit.model.name, ([], []))
-            indexes.append(index)
-            works.append(work)
+            line = self._by_model.setdefault(unit.model.name, _Line())
+            line.indexes.append(index)
+            line.works.append(work)
+        for line in self._by_model.values():
+            line.measure()
 
     @property
     def models(self) -> list[str]:
@@ -143,29 +167,32 @@ class Workload:
         if work is None:
             work = self._add(unit, UNPLANNED, context)
         self._enlarge(work, unit)
-        work.demanded = True
         return work
 
     def of_model(self, model: str) -> list[Work]:
         """The planned work of a model, in order."""
-        return self._by_model[model][1]
+        return self._by_model[model].works
 
     def at(self, path: str) -> Shelf | None:
         """The cassette with this path, if any work is in it."""
         return self.shelves.get(PurePosixPath(path))
 
     def ahead(self, model: str, positions: Iterable[int], calls: int) -> Iterator[Work]:
-        """Planned work of a model within ``calls`` calls of any position, each once, in order."""
-        indexes, works = self._by_model[model]
-        starts = sorted({bisect_left(indexes, position) for position in positions})
-        for place, start in enumerate(starts):
-            end = starts[place + 1] if place + 1 < len(starts) else len(works)
-            reach = 0
-            for at in range(start, end):
-                if reach >= calls:
-                    break
-                yield works[at]
-                reach += works[at].unit.samples
+        """Planned work of a model within ``calls`` calls of any position, each once, in order.
+
+        Of a cassette that is not held, only the first that is not done: whoever holds it looks at
+        the rest.
+        """
+        line = self._by_model[model]
+        starts = sorted({bisect_left(line.indexes, position) for position in positions})
+        done = 0
+        for start in starts:
+            at = max(start, done)
+            while at < len(line.works) and line.calls[at] - line.calls[start] < calls:
+                work = line.works[at]
+                yield work
+                at = at + 1 if work.shelf.held or work.done else line.ends[at]
+            done = max(done, at)
 
     def _add(self, unit: Unit, index: int, context: Context) -> Work:
         shelf = self.shelves.setdefault(unit.cassette, Shelf(unit.cassette, unit.model))
