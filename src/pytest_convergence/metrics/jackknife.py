@@ -144,7 +144,9 @@ def jackknife_panel(
         terms.top,
         terms.least,
     )
-    prompts = values_without(terms, replicated=replicated).chosen(rows, columns).mean()
+    prompts = panel.without
+    if families is not terms:
+        prompts = values_without(terms, replicated=replicated).chosen(rows, columns).mean()
     return PanelJackknife(everywhere, rows, columns, pairs, panel, prompts)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,21 +63,14 @@ class Summaries:
         squares = np.zeros(shape)
         for m, row in enumerate(features):
             counts[m] = [len(block) for block in row]
-            filled = np.flatnonzero(counts[m])
-            if len(filled):
+            filled = np.flatnonzero(counts[m]).tolist()
+            if filled:
                 responses = np.concatenate([row[p] for p in filled], dtype=np.float64)
                 starts = np.cumsum(counts[m, filled]) - counts[m, filled]
                 sums[m, filled] = np.add.reduceat(responses, starts, axis=0)
                 norms = np.einsum("nd,nd->n", responses, responses)
                 squares[m, filled] = np.add.reduceat(norms, starts)
         return cls(tuple(models), tuple(prompts), tuple(families or prompts), counts, sums, squares)
-
-    @cached_property
-    def means(self) -> Floats:
-        """Mean feature vectors, shape (M, P, d); zero where a model has no usable response."""
-        if self.counts.max(initial=0) <= 1:
-            return self.sums
-        return np.asarray(self.sums / np.maximum(self.counts, 1)[:, :, None])
 
     def collapsed(self, asked: Sequence[str]) -> Summaries:
         """Prompts that ask the same become one.

@@ -41,6 +41,8 @@ class PairTerms:
 
     def by_family(self, starts: NDArray[np.intp]) -> PairTerms:
         """The same sums by family; ``starts`` are the first positions of the families."""
+        if len(starts) == self.shared.shape[2]:
+            return self
         sums: dict[str, Any] = {
             name: np.add.reduceat(getattr(self, name), starts, axis=2) for name in _PER_PROMPT
         }

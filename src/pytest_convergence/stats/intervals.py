@@ -133,8 +133,9 @@ class _Moments:
             np.where(parts.counted, d - d.sum(axis=-1, keepdims=True) / units[..., None], 0.0)
             for d in (parts.over, parts.under)
         )
+        overs, unders = _powers(over), _powers(under)
         joint = {
-            (i, order - i): (over**i * under ** (order - i)).sum(axis=-1) / units
+            (i, order - i): np.einsum("...u,...u->...", overs[i], unders[order - i]) / units
             for order in (2, 3, 4)
             for i in range(order + 1)
         }
@@ -162,6 +163,12 @@ class _Moments:
         hall = away + skewness * away**2 / 3.0 + skewness**2 * away**3 / 27.0 + skewness / (6.0 * n)
         critical = student_quantile(level, freedom) * (1.0 + _STRETCH / n)
         return np.asarray(np.sqrt(n) * hall / critical)
+
+
+def _powers(values: Floats) -> list[Floats]:
+    """Powers 0 to 4 by multiplication: ``**`` above 2 takes thirty times as long."""
+    square = values * values
+    return [np.ones_like(values), values, square, square * values, square * square]
 
 
 def _edge(moments: _Moments, value: Floats, limit: Floats, level: float, *, sign: float) -> Floats:
