@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_convergence.results import CaseResponses, MissingResponse
+from pytest_convergence.results import CaseResponses, MissingResponse, Place
 
 if TYPE_CHECKING:
     from pytest_convergence.models.response import Missing
     from pytest_convergence.represent.features import Label
-    from pytest_convergence.represent.representation import SampledCase
+    from pytest_convergence.represent.representation import Block, SampledCase
 
 # One entry a response, by model and prompt: [m][p][i].
 Labels: TypeAlias = "Sequence[Sequence[Sequence[Label]]]"
@@ -31,9 +31,16 @@ def missing_responses(
 
 
 def case_responses(
-    missing: Gaps, labels: Labels, cases: Sequence[SampledCase], models: Sequence[str]
+    missing: Gaps,
+    labels: Labels,
+    cases: Sequence[SampledCase],
+    models: Sequence[str],
+    blocks: Sequence[Sequence[Block]] | None = None,
 ) -> tuple[CaseResponses, ...]:
-    """The responses of each case, with what entered the numbers and the labels given."""
+    """The responses of each case, with what entered the numbers and the labels given.
+
+    ``blocks`` are the features, where these are vectors that can be laid out on a map.
+    """
     return tuple(
         CaseResponses(
             id=case.id,
@@ -51,9 +58,34 @@ def case_responses(
                 for model, row in zip(models, labels, strict=True)
                 if row[position]
             },
+            places={}
+            if blocks is None
+            else _places(
+                [row[position] for row in blocks], [row[position] for row in missing], models
+            ),
         )
         for position, case in enumerate(cases)
     )
+
+
+def _places(
+    blocks: Sequence[Block], missing: Sequence[Sequence[Missing | None]], models: Sequence[str]
+) -> Mapping[str, Sequence[Place | None]]:
+    """Where each response lies; None for one that was not used, nothing where there is no map."""
+    from pytest_convergence.metrics.response_map import response_map
+
+    found = response_map(blocks)
+    if found is None:
+        return {}
+    placed = iter(zip(found.positions.tolist(), found.clusters.tolist(), strict=True))
+    return {
+        model: tuple(_place(*next(placed)) if why is None else None for why in row)
+        for model, row in zip(models, missing, strict=True)
+    }
+
+
+def _place(position: Sequence[float], cluster: int) -> Place:
+    return position[0], position[1], cluster
 
 
 def accuracy(labels: Labels, models: Sequence[str]) -> Mapping[str, float]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 DEFAULT_LEVEL = 0.95
 
+# Metrics whose features only say whether two responses are the same: nothing to lay out.
+_WITHOUT_VECTORS = ("label", "exact", "normalized")
+
 
 @dataclass(frozen=True)
 class Question:
@@ -193,7 +196,13 @@ def _result(
         samples=sample_count(cases, models),
         estimate=estimate,
         missing=missing_responses(represented.missing, cases, models),
-        cases=case_responses(represented.missing, represented.labels, cases, models),
+        cases=case_responses(
+            represented.missing,
+            represented.labels,
+            cases,
+            models,
+            None if question.metric in _WITHOUT_VECTORS else represented.blocks,
+        ),
         capability=question.capability,
         arm=question.arm,
         accuracy=accuracy(represented.labels, models),

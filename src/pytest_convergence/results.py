@@ -18,6 +18,7 @@ Verdict: TypeAlias = Literal[
 ]
 Quantity: TypeAlias = Literal["similarity", "score", "rate", "difference", "same-model", "groups"]
 Bound: TypeAlias = Literal["at_least", "at_most"]
+Place: TypeAlias = tuple[float, float, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class CaseResponses:
     """The responses of a panel to one prompt, with what each representation made of them.
 
     ``usable[model][i]`` says whether sample i entered the numbers; ``labels`` is empty where no
-    labeller was asked.
+    labeller was asked. ``places[model][i]`` is where sample i lies among the others, as x, y and
+    the number of its cluster (`metrics.response_map`); empty where the metric has no vectors.
     """
 
     id: str
@@ -47,6 +49,7 @@ class CaseResponses:
     responses: Mapping[str, Sequence[Response]]
     usable: Mapping[str, Sequence[bool]]
     labels: Mapping[str, Sequence[Label]] = field(default_factory=dict)
+    places: Mapping[str, Sequence[Place | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _group_numbers(estimate: GroupEstimate) -> dict[str, Any]:
 
 def case_entry(case: CaseResponses) -> dict[str, Any]:
     """The responses of one case, with labels, in JSON types."""
-    return {
+    entry: dict[str, Any] = {
         "id": case.id,
         "nodeid": case.nodeid,
         "prompt_id": case.prompt_id,
@@ -172,6 +172,9 @@ def case_entry(case: CaseResponses) -> dict[str, Any]:
             for labels in (case.labels.get(model),)
         },
     }
+    if case.places:
+        entry["places"] = {model: list(places) for model, places in case.places.items()}
+    return entry
 
 
 def _response(response: Response, label: Label | None) -> dict[str, Any]:
@@ -205,8 +208,11 @@ def merge_entries(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[s
     groups: dict[str, dict[str, Any]] = {}
     checks: dict[str, dict[str, Any]] = {}
     for entry in entries:
+        own = entry["kind"] != "group"
         for case in entry["cases"]:
-            cases.setdefault(case["id"], {}).update(case)
+            known = cases.setdefault(case["id"], {})
+            # What a case's own test made of its responses goes before its group's.
+            cases[case["id"]] = {**known, **case} if own else {**case, **known}
         result = entry["result"]
         if result["quantity"] not in ("similarity", "score"):
             checks[result["id"]] = {**result, "cases": [case["id"] for case in entry["cases"]]}
@@ -276,6 +282,8 @@ def _models(
 
 def _count(model: dict[str, Any], response: Mapping[str, Any]) -> None:
     model["responses"] += 1
+    # A name of its own hides no simulation: whoever answered says so.
+    model["simulated"] = model["simulated"] or response.get("provider") == "sim"
     if "missing" in response:
         kind = response["missing"]["kind"]
         model["missing"][kind] = model["missing"].get(kind, 0) + 1
