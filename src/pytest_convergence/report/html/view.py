@@ -156,7 +156,7 @@ def case_texts(case: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": case.get("prompt", ""),
         "present": case.get("present"),
         "pairs": case.get("pairs", {}).get("similarity"),
-        "map": case.get("map"),
+        "places": case.get("places"),
         "responses": [
             {"model": model, "said": [_said(response) for response in responses]}
             for model, responses in case.get("responses", {}).items()

@@ -9,7 +9,7 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 // Every response with its model, its sample and the cluster it falls into.
 function allAnswers(texts) {
   const answers = texts.responses.flatMap(({ model, said }, place) =>
-    said.map((one, sample) => ({ ...one, model, place, sample, point: texts.map?.points[model]?.[sample] ?? null })),
+    said.map((one, sample) => ({ ...one, model, place, sample, point: texts.places?.[model]?.[sample] ?? null })),
   );
   const key = clusterKey(answers);
   for (const answer of answers) answer.cluster = answer.missing ? null : key(answer);
@@ -96,6 +96,7 @@ function answerCard(told, answers, reference, byCluster) {
       {},
       answer.cluster === null ? null : h("span", { class: "cluster", title: "cluster" }, clusterName(told, answer.cluster)),
       h("span", { class: "faint" }, whoSaid(answers, byCluster)),
+      reference !== null && answer.text === reference && !answer.missing ? h("span", { class: "tag" }, "compared with this") : null,
     ),
     answer.missing ? h("p", { class: "absent" }, h("b", {}, `missing: ${answer.missing.kind}`), h("span", { class: "said short" }, answer.missing.reason)) : null,
     answer.text ? answerText(answer, answer.missing ? null : reference) : h("p", { class: "faint" }, "no text"),

@@ -72,7 +72,7 @@ function responseMap(told, texts) {
     {},
     h("figcaption", {}, "Map of the responses"),
     drawing,
-    h("p", { class: "faint small" }, "Two main directions of the responses' vectors; close together means alike. ", texts.responses.map(({ model }, place) => `${place + 1} ${model}`).join(" · ")),
+    h("p", { class: "faint small" }, "Two main directions of the responses' vectors; close together means alike. Numbers are the models'", texts.pairs ? "." : `: ${texts.responses.map(({ model }, place) => `${place + 1} ${model}`).join(" · ")}`),
   );
 }
 

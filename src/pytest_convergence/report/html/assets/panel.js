@@ -70,7 +70,7 @@ function heatMap(group, order, measure, parts, outlier) {
         wide && vendor.text(cells, { x: (cell) => cell.column + 0.5, y: (cell) => cell.row + 0.5, text: (cell) => (present(cell.value) ? figure(cell.value) : cell.a === cell.b ? "·" : "–"), fill: (cell) => ((cell.value ?? 0) > 0.55 ? "var(--heat-text-high)" : "var(--heat-text-low)") }),
         vendor.rect(blocks, { x1: "from", x2: "to", y1: "from", y2: "to", fill: "none", stroke: "var(--mark)", strokeWidth: 2.5, rx: 3 }),
         vendor.text(names, { x: 0, dx: -8, y: (_, place) => place + 0.5, text: (name) => (name.length > room ? `${name.slice(0, room - 1)}…` : name), textAnchor: "end", fill: (_, place) => (order[place] === outlier ? "var(--failed)" : INK), fontWeight: (_, place) => (order[place] === outlier ? "bold" : "normal") }),
-        vendor.text(order, { x: (_, place) => place + 0.5, y: 0, dy: -9, text: (_, place) => String(place + 1), fill: FAINT }),
+        (width - left) / count > 15 && vendor.text(order, { x: (_, place) => place + 0.5, y: 0, dy: -9, text: (_, place) => String(place + 1), fill: FAINT }),
         vendor.tip(cells, vendor.pointer({ x: (cell) => cell.column + 0.5, y: (cell) => cell.row + 0.5, title: (cell) => pairTold(group, cell), fontSize: 12, fill: "var(--raised)", stroke: "var(--line)" })),
       ],
     });

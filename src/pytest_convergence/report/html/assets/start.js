@@ -13,6 +13,7 @@ async function start() {
   const links = [...document.querySelectorAll("main > section")].map((part) => h("a", { href: `#${part.id}` }, part.id === "verdict" ? "Verdict" : part.querySelector("h2").textContent));
   document.getElementById("sections").append(...links);
   document.documentElement.dataset.ready = "yes";
+  performance.mark("ready");
 }
 
 start().catch((problem) => {
