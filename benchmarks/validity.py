@@ -224,20 +224,20 @@ def levels(count: int, sizes: Sequence[int]) -> Iterator[tuple[str, int, float]]
             for seed in range(times):
                 blocks, families = null_blocks(rng, models=3, prompts=prompts, samples=2, kind=kind)
                 summaries = summarised(blocks, families)
-                test = prompt_permutation(summaries, permutations=199, seed=seed)
+                test = prompt_permutation(summaries, permutations=99, seed=seed)
                 assert test is not None
                 hits += test.p <= 0.05
-                pairs = prompt_permutation_pairs(summaries, permutations=199, seed=seed)
+                pairs = prompt_permutation_pairs(summaries, permutations=99, seed=seed)
                 any_pair += bool(np.nanmin(pairs.adjusted) <= 0.05)
             units = len(set(families))
             yield f"prompts within models, {kind}", units, hits / times
             yield f"any pair, max-T, {kind}", units, any_pair / times
-    for prompts in (6, 24):
+    for prompts in (6, 20):
         for kind in KINDS:
             rng, hits = np.random.default_rng(12), 0
             for seed in range(count):
                 blocks, families = same_blocks(rng, models=2, prompts=prompts, samples=4, kind=kind)
-                test = same_model_test(blocks, families=families, permutations=199, seed=seed)
+                test = same_model_test(blocks, families=families, permutations=99, seed=seed)
                 assert test is not None
                 hits += test.p <= 0.05
             yield f"same model (MMD), {kind}", len(set(families)), hits / count
