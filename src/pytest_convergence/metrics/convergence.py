@@ -14,6 +14,7 @@ from pytest_convergence.metrics.groups import assemble, mean_of_known, reordered
 from pytest_convergence.metrics.jackknife import jackknife_panel
 from pytest_convergence.metrics.summaries import Floats, Summaries
 from pytest_convergence.metrics.terms import family_starts, terms_from_summaries
+from pytest_convergence.metrics.threads import one_thread
 from pytest_convergence.stats.permutation import prompt_permutation
 from pytest_convergence.stats.responses import (
     bootstrap_responses,
@@ -22,6 +23,7 @@ from pytest_convergence.stats.responses import (
 )
 
 
+@one_thread
 def estimate_group(
     summaries: Summaries, *, confidence: float = 0.95, permutations: int = 999, seed: int
 ) -> GroupEstimate:
