@@ -61,7 +61,7 @@ class GroupItem(pytest.Item):
         # The shape that survives the way from a worker, and whose first line JUnit and the short
         # summary show.
         where = ReprFileLocation(str(path), (line or 0) + 1, message.split("\n", 1)[0])
-        traceback = ReprTraceback([ReprEntryNative([message])], None, style="native")
+        traceback = ReprTraceback([ReprEntryNative([f"{message}\n"])], None, style="native")
         return ReprExceptionInfo(reprtraceback=traceback, reprcrash=where)
 
 

@@ -15,23 +15,12 @@ from pytest_convergence.baseline.decision import (
     ModelMove,
     OldAndNew,
     PromptMove,
-    Status,
 )
 from pytest_convergence.baseline.legality import Shared, served_otherwise, shared_prompts, why_stale
 from pytest_convergence.metrics.convergence import estimate_group
-from pytest_convergence.metrics.jackknife import jackknife_panel
 from pytest_convergence.metrics.summaries import Floats, Summaries
-from pytest_convergence.metrics.terms import family_starts, terms_from_summaries
-from pytest_convergence.stats.gating import (
-    Change,
-    change_by_families,
-    change_by_samples,
-    distribution_shift,
-    movement,
-    response_variance,
-    score_gradient,
-    similarity_gradient,
-)
+from pytest_convergence.stats.change import Change, distribution_shift
+from pytest_convergence.stats.gating import Look, Recording, look, pair_weights
 
 if TYPE_CHECKING:
     from pytest_convergence.baseline.features import Cell
@@ -65,7 +54,7 @@ class Sides:
 
     ``drawn`` are the features of the responses on each side, ``drawn[side][m][p]`` of shape
     (n, d); where the baseline keeps means only, both sides are the new ones. ``redrawn`` says
-    which models were recorded anew, shape (M,).
+    which models were recorded anew, shape (M,); ``labelled`` that the metric has labels to show.
     """
 
     cells: tuple[Sequence[Sequence[Cell]], Sequence[Sequence[Cell]]]
@@ -74,6 +63,7 @@ class Sides:
     drawn: tuple[Blocks, Blocks]
     redrawn: Sequence[bool]
     copies: bool
+    labelled: bool
 
 
 def compare(
@@ -164,7 +154,8 @@ def _sides(
         anew and (before.models[model].copies or after.models[model].copies)
         for model, anew in zip(models, redrawn, strict=True)
     )
-    return Sides((old, new), first, second, both, redrawn, copies)
+    labelled = after.metric.startswith("label:")
+    return Sides((old, new), first, second, both, redrawn, copies, labelled)
 
 
 def _alike(old: Cell, new: Cell) -> bool:
@@ -220,119 +211,85 @@ def _decide(sides: Sides, rule: Rule) -> Decision:
     )
     quantity = "score" if before.score is not None and after.score is not None else "similarity"
     first, second = (
-        float(e.score if quantity == "score" and e.score is not None else e.similarity)
-        for e in (before, after)
+        Recording.of(side, blocks, samples=estimate.samples, copies=sides.copies)
+        for side, blocks, estimate in zip(
+            (sides.before, sides.after), sides.drawn, (before, after), strict=True
+        )
     )
-    same = Decision(
-        "unchanged",
+    found = look(
+        first,
+        second,
+        redrawn=sides.redrawn,
         quantity=quantity,
-        before=first,
-        after=second,
-        direction=rule.direction,
-        smallest_effect=rule.smallest_effect,
-        groups=rule.groups,
-        models=_models(sides, before, after, rule),
-    )
-    if not any(sides.redrawn):
-        # The same recordings: whatever rounding says, nothing has changed.
-        return replace(
-            same, after=first, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
-            method="the recordings are the same",
-        )  # fmt: skip
-    change = measure(sides, (before, after), quantity, rule)
-    status: Status = movement(
-        change,
         direction=rule.direction,
         smallest_effect=rule.smallest_effect,
         groups=rule.groups,
         alpha=ALPHA,
+        seed=rule.seed,
     )
+    whole = pair_weights(first, second)
+    same = Decision(
+        "unchanged",
+        quantity=quantity,
+        before=first.value(whole, quantity),
+        after=second.value(whole, quantity),
+        direction=rule.direction,
+        smallest_effect=rule.smallest_effect,
+        groups=rule.groups,
+        looks=1 + len(found.members),
+    )
+    if not any(sides.redrawn):
+        # The same recordings: whatever rounding says, nothing has changed.
+        return replace(
+            same, after=same.before, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
+            method="the recordings are the same",
+        )  # fmt: skip
     return replace(
         same,
-        status=status,
-        difference=change.difference,
-        low=change.interval.low,
-        high=change.interval.high,
-        pvalue=change.falling if rule.direction == "converges" else change.rising,
-        method=change.interval.method,
+        status=found.movement,
+        difference=found.change.difference,
+        low=found.change.interval.low,
+        high=found.change.interval.high,
+        pvalue=_for_the_worse(found.change, rule),
+        method=found.change.interval.method,
+        models=_models(sides, (first, second), found, quantity, rule),
         moved=_moved(before, after),
         examples=_examples(sides, before, after, rule),
     )
 
 
-def measure(
-    sides: Sides, estimates: tuple[GroupEstimate, GroupEstimate], quantity: str, rule: Rule
-) -> Change:
-    """The change of the score (or the similarity) and how sure it is.
-
-    By the samples within prompts; where there is one a prompt, or copies of one, by families.
-    """
-    before, after = estimates
-    values = [e.score if quantity == "score" else e.similarity for e in estimates]
-    first, second = (float(value) for value in values if value is not None)
-    replicated = before.samples > 1 and after.samples > 1
-    if not replicated or sides.copies:
-        return _by_families(sides, first, second, quantity, rule, replicated=replicated)
-    gradients = [
-        score_gradient(side, score=float(e.score or 0.0), room=e.ceiling - e.floor)
-        if quantity == "score"
-        else similarity_gradient(side)
-        for side, e in zip((sides.before, sides.after), estimates, strict=True)
-    ]
-    gradient = (gradients[0] + gradients[1]) / 2.0
-    noise, freedom = [], []
-    for blocks in sides.drawn:
-        variance, degrees = _filled(response_variance(gradient, blocks), blocks)
-        noise.append(variance[list(sides.redrawn)].ravel())
-        freedom.append(degrees[list(sides.redrawn)].ravel())
-    return change_by_samples(first, second, np.concatenate(noise), np.concatenate(freedom))
-
-
-def _filled(variance: Floats, blocks: Blocks) -> tuple[Floats, Floats]:
-    """A cell of one response is given the mean spread of its model's others, one degree at most."""
-    counts = np.array([[len(block) for block in row] for row in blocks])
-    spread = variance * counts
-    filled = variance.copy()
-    for row in range(len(counts)):
-        known = counts[row] > 1
-        mean = spread[row, known].mean() if known.any() else 0.0
-        filled[row, counts[row] == 1] = mean
-    filled[counts == 0] = 0.0
-    return filled, np.maximum(counts - 1.0, 1.0)
-
-
-def _by_families(
-    sides: Sides, first: float, second: float, quantity: str, rule: Rule, *, replicated: bool
-) -> Change:
-    without = []
-    for side in (sides.before, sides.after):
-        starts = family_starts(side.families)
-        parts = jackknife_panel(terms_from_summaries(side), starts, replicated=replicated)
-        values = parts.panel.without
-        without.append(values.score if quantity == "score" else values.similarity)
-    return change_by_families(first, second, without[0], without[1], seed=rule.seed)
+def _for_the_worse(change: Change, rule: Rule) -> float:
+    return change.falling if rule.direction == "converges" else change.rising
 
 
 def _models(
-    sides: Sides, before: GroupEstimate, after: GroupEstimate, rule: Rule
+    sides: Sides, recordings: tuple[Recording, Recording], found: Look, quantity: str, rule: Rule
 ) -> tuple[ModelMove, ...]:
+    first, second = recordings
+    names = sides.before.models
     moves = []
-    for position, name in enumerate(sides.before.models):
+    for position, name in enumerate(names):
+        weights = pair_weights(first, second, position)
+        change = found.members[position] if found.members else None
         shift = None
         if sides.redrawn[position]:
             shift = distribution_shift(sides.before, sides.after, position)
-        tests = rule.groups * len(sides.before.models)
         moves.append(
             ModelMove(
                 name,
-                _finite(before.to_others[position]),
-                _finite(after.to_others[position]),
+                _finite(first.value(weights, quantity)),
+                _finite(second.value(weights, quantity)),
                 bool(sides.redrawn[position]),
+                difference=None if change is None else change.difference,
+                low=None if change is None else change.interval.low,
+                high=None if change is None else change.interval.high,
+                pvalue=None if change is None else _for_the_worse(change, rule),
+                movement=found.moves[position] if found.moves else "unchanged",
                 mmd2=None if shift is None else shift.mmd2,
-                pvalue=None if shift is None else shift.pvalue,
+                mmd_pvalue=None if shift is None else shift.pvalue,
                 changed=shift is not None
                 and shift.mmd2 >= _LEAST_SHIFT
-                and shift.pvalue <= ALPHA / tests,
+                and shift.pvalue <= ALPHA / (rule.groups * len(names)),
             )
         )
     return tuple(moves)
@@ -370,8 +327,8 @@ def _examples(
             sides.before.models[model],
             old.examples,
             new.examples,
-            _counted(old),
-            _counted(new),
+            _counted(old) if sides.labelled else "",
+            _counted(new) if sides.labelled else "",
         ),
     )
 

@@ -14,18 +14,25 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ModelMove:
-    """One model before and after: its mean similarity to the others, and who served it.
+    """One model before and after: its score (or similarity) with the others.
 
-    ``redrawn`` is False where its recordings are the same. ``mmd2`` says how far its answers
-    moved and ``changed`` that it is more than chance, corrected for models and groups.
+    ``redrawn`` is False where its recordings are the same. ``difference``, with its 95 % interval
+    and the p value of a change for the worse, is None in a panel of two, whose one pair is the
+    group. ``movement`` is unchanged, regressed or improved. ``mmd2`` says how far its answers
+    moved, and ``changed`` that it is more than chance, corrected for models and groups.
     """
 
     name: str
     before: float | None
     after: float | None
     redrawn: bool
-    mmd2: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
     pvalue: float | None = None
+    movement: str = "unchanged"
+    mmd2: float | None = None
+    mmd_pvalue: float | None = None
     changed: bool = False
 
 
@@ -64,8 +71,9 @@ class Decision:
         ``"score"``, or ``"similarity"`` where a score is undefined on either side.
     difference, low, high, pvalue
         After minus before, its 95 % interval, and the one-sided p value of a change for the worse.
-    groups
-        How many groups the significance is corrected for.
+    groups, looks
+        How many groups the significance is corrected for, and in how many ways each is looked at:
+        its score, and each model's with the others.
     compared, prompts
         Prompts that both sides have, of how many now.
     notes
@@ -86,6 +94,7 @@ class Decision:
     direction: str = "converges"
     smallest_effect: float | None = None
     groups: int = 0
+    looks: int = 1
     compared: int = 0
     prompts: int = 0
     models: Sequence[ModelMove] = ()

@@ -35,13 +35,15 @@ def read_entries(path: Path) -> dict[str, dict[str, Any]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BaselineError(
-            f"there is no baseline {path}",
+            f"there is no baseline {_shown(path)}",
             details=["nothing can be compared, and a gate that compares nothing must not pass"],
             fix=[_fix(path), "or mend the path given by --convergence-baseline"],
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(
-            f"the baseline {path} cannot be read", details=[str(error)], fix=[_restore(path)]
+            f"the baseline {_shown(path)} cannot be read",
+            details=[str(error)],
+            fix=[_restore(path)],
         ) from None
     groups: dict[str, Any] = _document(text, path)["groups"]
     for name, entry in groups.items():
@@ -55,31 +57,32 @@ def _document(text: str, path: Path) -> dict[str, Any]:
     )
     if conflict is not None:
         raise BaselineError(
-            f"the baseline {path} has a merge conflict in line {conflict}",
+            f"the baseline {_shown(path)} has a merge conflict in line {conflict}",
             details=["both sides were blessed; which of them holds is for the recordings to say"],
-            fix=[f"git checkout --theirs -- {path}, then bless again:", _fix(path)],
+            fix=[f"git checkout --theirs -- {_shown(path)}, then bless again:", _fix(path)],
         )
     try:
         entry = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         raise BaselineError(
-            f"the baseline {path} is not valid JSON: {error}", fix=[_restore(path), _fix(path)]
+            f"the baseline {_shown(path)} is not valid JSON: {error}",
+            fix=[_restore(path), _fix(path)],
         ) from None
     if not isinstance(entry, dict) or entry.get("schema") != SCHEMA:
         found = entry.get("schema") if isinstance(entry, dict) else type(entry).__name__
         raise BaselineError(
-            f"{path} is not a baseline",
+            f"{_shown(path)} is not a baseline",
             details=[f"its schema is {found!r}, not {SCHEMA!r}"],
             fix=["give --convergence-baseline a file that --convergence-update-baseline wrote"],
         )
     if entry.get("version") != VERSION:
         raise BaselineError(
-            f"the baseline {path} has schema version {entry.get('version')!r}, "
+            f"the baseline {_shown(path)} has schema version {entry.get('version')!r}, "
             f"this release reads {VERSION}",
             fix=["use the release that wrote it, or bless again with this one:", _fix(path)],
         )
     if not isinstance(entry.get("groups"), dict):
-        raise BaselineError(f"the baseline {path} has no groups", fix=[_restore(path)])
+        raise BaselineError(f"the baseline {_shown(path)} has no groups", fix=[_restore(path)])
     return entry
 
 
@@ -93,7 +96,7 @@ def _group(name: str, entry: Any, path: Path) -> None:
         problem = f"{type(error).__name__}: {error}"
     if problem is not None:
         raise BaselineError(
-            f"the baseline {path} is damaged in the block of {name}",
+            f"the baseline {_shown(path)} is damaged in the block of {name}",
             details=[problem],
             fix=[_restore(path), _fix(path)],
         )
@@ -109,11 +112,16 @@ def _no_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _fix(path: Path) -> str:
-    return _BLESS.format(path=path)
+    return _BLESS.format(path=_shown(path))
 
 
 def _restore(path: Path) -> str:
-    return f"restore it: git checkout -- {path}"
+    return f"restore it: git checkout -- {_shown(path)}"
+
+
+def _shown(path: Path) -> str:
+    """The path as a person here would type it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def write_baseline(path: Path, groups: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -133,7 +141,7 @@ def write_baseline(path: Path, groups: Mapping[str, Mapping[str, Any]]) -> bool:
         write_atomically(path, data)
     except OSError as error:
         raise BaselineError(
-            f"the baseline {path} cannot be written: {error.strerror or error}",
+            f"the baseline {_shown(path)} cannot be written: {error.strerror or error}",
             details=["it is as it was"],
             fix=["give --convergence-baseline a path in a folder you may write to"],
         ) from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
-    from pytest_convergence.baseline.decision import Decision, OldAndNew
+    from pytest_convergence.baseline.decision import Decision, ModelMove, OldAndNew
 
 _WIDTH = 78
 _COLUMN = 37
@@ -23,7 +23,7 @@ ORDER = (
 def gate_headline(decision: Decision) -> str:
     """The decision in one line that stands alone in a log."""
     if decision.status in ("regressed", "improved"):
-        return f"{decision.status}: {comparison_line(decision.as_dict())}"
+        return f"{decision.status}: {entry_line(decision.as_dict())}"
     reason = decision.reason or "as in the baseline"
     return f"{decision.status}: {printable(reason, limit=400)}"
 
@@ -52,10 +52,10 @@ def _how(decision: Decision) -> list[str]:
     lines = []
     if decision.pvalue is not None:
         guarded = "agreement" if decision.direction == "converges" else "diversity"
+        looks = f" x {decision.looks} looks" if decision.looks > 1 else ""
         lines.append(
-            f"the test guards {guarded}; p = {decision.pvalue:.2g} against .05/{decision.groups} "
-            f"(groups in the baseline), smallest effect {decision.smallest_effect:g}; "
-            f"by {decision.method}"
+            f"the test guards {guarded}; significant is p under .05/({decision.groups} groups"
+            f"{looks}), smallest effect {decision.smallest_effect:g}; by {decision.method}"
         )
         lines.append(f"{decision.compared} of {decision.prompts} prompts compared")
     lines += decision.notes
@@ -65,23 +65,35 @@ def _how(decision: Decision) -> list[str]:
 def _models(decision: Decision) -> list[str]:
     if not decision.models:
         return []
-    lines = ["models, similarity to the others"]
+    worst = -1.0 if decision.direction == "diverges" else 1.0
     ordered = sorted(
-        decision.models, key=lambda m: (not m.redrawn, -abs((m.after or 0) - (m.before or 0)))
+        decision.models, key=lambda m: (not m.redrawn, worst * ((m.after or 0) - (m.before or 0)))
     )
-    for model in ordered[:8]:
-        before, after = (
-            "-" if value is None else f"{value:.2f}" for value in (model.before, model.after)
-        )
-        state = "same recordings"
-        if model.redrawn:
-            state = "recorded anew"
-            if model.changed:
-                state += f", its answers changed (MMD^2 {model.mmd2:.2f}, p = {model.pvalue:.1g})"
-        lines.append(printable(f"  {before} -> {after}  {model.name}: {state}", limit=_WIDTH + 20))
+    lines = [
+        f"{decision.quantity} with the others, before -> now",
+        f"  {_arrow(decision.before, decision.after)}  all models, p = {decision.pvalue:.1g}",
+        *map(_model_line, ordered[:8]),
+    ]
     if len(ordered) > 8:
         lines.append(f"  … and {len(ordered) - 8} more models")
     return lines
+
+
+def _arrow(before: float | None, after: float | None) -> str:
+    return " -> ".join("-" if value is None else f"{value:.2f}" for value in (before, after))
+
+
+def _model_line(model: ModelMove) -> str:
+    told = [model.name]
+    if not model.redrawn:
+        told.append("same recordings")
+    if model.pvalue is not None and model.redrawn:
+        told.append(f"p = {model.pvalue:.1g}")
+    if model.movement != "unchanged":
+        told.append(model.movement)
+    if model.changed:
+        told.append(f"its answers changed (MMD^2 {model.mmd2:.2f})")
+    return printable(f"  {_arrow(model.before, model.after)}  {', '.join(told)}", limit=_WIDTH + 20)
 
 
 def _prompts(decision: Decision) -> list[str]:
@@ -139,17 +151,25 @@ def gate_lines(run: Mapping[str, Any]) -> list[str]:
 
 
 def entry_line(gate: Mapping[str, Any]) -> str:
-    """What one group's entry in the run file says, in one line."""
+    """What one group's decision, in JSON types, says in one line."""
     parts = []
     if gate.get("difference") is not None:
         parts.append(comparison_line(gate))
+    told = [model for model in gate.get("models", ()) if model["movement"] == gate["status"]]
+    told.sort(key=lambda model: -abs(model["difference"]))
+    if gate["status"] in ("regressed", "improved") and told:
+        others = f" (and {len(told) - 1} more models)" if len(told) > 1 else ""
+        worst = told[0]
+        parts.append(
+            f"{worst['name']} with the others {_arrow(worst['before'], worst['after'])}{others}"
+        )
     if gate.get("reason"):
         parts.append(gate["reason"])
     changed = changed_models(gate)
-    if changed:
-        parts.append(f"changed at this score: {', '.join(changed)}")
+    if changed and gate["status"] != "regressed":
+        parts.append(f"answers changed: {', '.join(changed)}")
     parts += gate.get("notes", ())
-    return "; ".join(parts) or gate["status"]
+    return printable("; ".join(parts) or gate["status"], limit=400)
 
 
 def changed_models(gate: Mapping[str, Any]) -> list[str]:

@@ -8,41 +8,27 @@ taken as pairs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from pytest_convergence.metrics.estimates import Interval
 from pytest_convergence.metrics.summaries import Floats, Summaries
-from pytest_convergence.metrics.terms import family_starts
+from pytest_convergence.metrics.terms import (
+    PairValues,
+    family_starts,
+    pair_values,
+    terms_from_summaries,
+    values_without,
+)
+from pytest_convergence.stats.change import Change, change_by_families, change_by_samples
+from pytest_convergence.stats.noise import Slopes, Spread
 
 Movement: TypeAlias = Literal["unchanged", "regressed", "improved"]
 Direction: TypeAlias = Literal["converges", "diverges"]
 
-_EXACT_FLIPS = 14
-_RANDOM_FLIPS = 19_999
-_LEAST_FAMILIES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A difference, after minus before, and how unlikely it is in an unchanged panel.
-
-    Attributes
-    ----------
-    falling, rising
-        One-sided p values of a fall and of a rise as large as this.
-    interval
-        For the difference on these prompts.
-    """
-
-    difference: float
-    interval: Interval
-    falling: float
-    rising: float
+_LEAST_ROOM = 0.05
 
 
 def movement(
@@ -51,7 +37,8 @@ def movement(
     """Regressed or improved, where the change is significant and large enough to matter.
 
     Bonferroni's correction: a suite of ``groups`` unchanged groups fails with probability at most
-    ``alpha``, and each group's verdict depends on no other's.
+    ``alpha``, and each group's verdict depends on no other's. Where a group is looked at in several
+    ways (its score, and each model's with the others), ``groups`` counts all of them.
 
     Parameters
     ----------
@@ -67,235 +54,202 @@ def movement(
     return "regressed" if down == (direction == "converges") else "improved"
 
 
-def change_by_samples(
-    before: float, after: float, noise: Floats, freedom: Floats, *, level: float = 0.95
-) -> Change:
-    """A change measured by the spread of samples within prompts.
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One recording of a panel: its sums, the values of its pairs, its responses' spread.
+
+    ``values`` has shape (M, M). ``samples`` and ``copies`` say whether the spread of samples
+    within prompts can be known: not from one sample, nor from copies of one.
+    """
+
+    summaries: Summaries
+    values: PairValues
+    slopes: Slopes
+    spread: Spread
+    samples: int
+    copies: bool
+
+    @classmethod
+    def of(
+        cls,
+        summaries: Summaries,
+        blocks: Sequence[Sequence[Floats]],
+        *,
+        samples: int,
+        copies: bool = False,
+    ) -> Recording:
+        """The recording of these sums, whose prompts are sorted by family.
+
+        Parameters
+        ----------
+        blocks
+            Features of the responses, ``blocks[m][p]`` of shape (n, d); where a baseline keeps
+            sums only, those of the other recording.
+        """
+        values = pair_values(terms_from_summaries(summaries), replicated=samples > 1)
+        return cls(summaries, values, Slopes.of(summaries), Spread.of(blocks), samples, copies)
+
+    def value(self, weights: Floats, quantity: str) -> float:
+        """The weighted score or similarity."""
+        means = self.means(weights)
+        return float(means.score if quantity == "score" else means.similarity)
+
+    def means(self, weights: Floats) -> PairValues:
+        """Weighted means over pairs of similarity, floor and ceiling, each of shape ()."""
+        return PairValues(
+            *(
+                np.asarray(np.where(weights > 0, weights * array, 0.0).sum() / weights.sum())
+                for array in (self.values.similarity, self.values.floor, self.values.ceiling)
+            )
+        )
+
+
+def pair_weights(before: Recording, after: Recording, member: int | None = None) -> Floats:
+    """Equal weights for the pairs that both recordings have, shape (M, M).
 
     Parameters
     ----------
-    noise
-        Variance that each cell (model and prompt, of either side) lends to the difference, any
-        shape; see `response_variance`. Cells that were not drawn anew lend none and are left out.
-    freedom
-        Degrees of freedom of each, samples less one.
-
-    Notes
-    -----
-    Student's t with Welch and Satterthwaite's degrees of freedom.
+    member
+        None for all pairs; else only those of this model with the others.
     """
-    from scipy.special import stdtr, stdtrit
-
-    difference = after - before
-    variance = float(noise.sum())
-    if variance <= 0:
-        certain = Interval(difference, difference, level, "no spread within prompts")
-        return Change(difference, certain, float(difference >= 0), float(difference <= 0))
-    degrees = max(variance**2 / float((noise**2 / freedom).sum()), 1.0)
-    error = math.sqrt(variance)
-    half = float(stdtrit(degrees, 0.5 + level / 2)) * error
-    interval = Interval(difference - half, difference + half, level, "samples within prompts")
-    return Change(
-        difference,
-        interval,
-        float(stdtr(degrees, difference / error)),
-        float(stdtr(degrees, -difference / error)),
-    )
+    usable = np.isfinite(before.values.room) & np.isfinite(after.values.room)
+    np.fill_diagonal(usable, False)
+    if member is not None:
+        chosen = np.zeros_like(usable)
+        chosen[member], chosen[:, member] = usable[member], usable[:, member]
+        usable = chosen
+    total = usable.sum() / 2.0
+    return usable / total if total else usable.astype(np.float64)
 
 
-def change_by_families(
-    before: float,
-    after: float,
-    without_before: Floats,
-    without_after: Floats,
+def measure(
+    before: Recording,
+    after: Recording,
     *,
+    weights: Floats,
+    redrawn: Sequence[bool],
+    quantity: str,
     seed: int,
-    level: float = 0.95,
 ) -> Change:
-    """A change measured by families of prompts as pairs, for panels with one sample a prompt.
+    """The change of a score (or similarity) between two recordings of the same prompts.
+
+    By the samples within prompts; where there is one a prompt, or copies of one, by families.
 
     Parameters
     ----------
-    without_before, without_after
-        The value with each family left out in turn, shape (F,), the same families.
-    seed
-        Of the random flips, where there are too many to try them all.
-
-    Notes
-    -----
-    In an unchanged panel before and after could change places in any family, so the signs of the
-    families' shares in the difference are arbitrary: p counts the signs that give as much
-    (Fisher 1935; Phipson & Smyth 2010 for the 1 added). With few families no change can be
-    significant. The interval is the jackknife's.
+    before, after
+        The same models and prompts in the same order, prompts sorted by family.
+    weights
+        Of the pairs of models, see `pair_weights`.
+    redrawn
+        Which models were recorded anew, shape (M,): the others lend no noise.
+    quantity
+        ``"score"``, where both have one, or ``"similarity"``.
     """
-    from scipy.special import stdtrit
-
-    difference = after - before
-    families = len(without_before)
-    parts = families * difference - (families - 1) * (without_after - without_before)
-    parts = parts[np.abs(parts) > 1e-12 * max(1.0, families)]
-    total = float(parts.sum())
-    sums = _flipped(parts, seed) if len(parts) else np.zeros(1)
-    slack = 1e-9 * max(1.0, abs(total))
-    extra = int(len(parts) > _EXACT_FLIPS)
-    falling = (extra + np.count_nonzero(sums <= total + slack)) / (extra + len(sums))
-    rising = (extra + np.count_nonzero(sums >= total - slack)) / (extra + len(sums))
-    spread = float(np.sqrt((parts**2).sum() - total**2 / families) / families)
-    half = float(stdtrit(max(families - 1, 1), 0.5 + level / 2)) * spread
-    interval = Interval(difference - half, difference + half, level, "jackknife over families")
-    return Change(difference, interval, float(falling), float(rising))
+    sides = (before, after)
+    first, second = (side.value(weights, quantity) for side in sides)
+    if min(before.samples, after.samples) < 2 or before.copies or after.copies:
+        without = [_without_families(side, weights, quantity) for side in sides]
+        return change_by_families(first, second, without[0], without[1], seed=seed)
+    gradients = [_gradient(side, weights, quantity) for side in sides]
+    gradient = (gradients[0] + gradients[1]) / 2.0
+    chosen = np.flatnonzero(redrawn)
+    noise, freedom = [], []
+    for side in sides:
+        variance, degrees = side.spread.variance(gradient)
+        noise.append(variance[chosen].ravel())
+        freedom.append(degrees[chosen].ravel())
+    return change_by_samples(first, second, np.concatenate(noise), np.concatenate(freedom))
 
 
-def _flipped(parts: Floats, seed: int) -> Floats:
-    """Sums of the parts under all sign patterns, or under many random ones."""
-    if len(parts) <= _EXACT_FLIPS:
-        sums = np.zeros(1)
-        for part in parts:
-            sums = np.concatenate([sums + part, sums - part])
-        return sums
-    rng = np.random.default_rng(seed)
-    signs = rng.integers(0, 2, size=(_RANDOM_FLIPS, len(parts)), dtype=np.int8)
-    return np.asarray((2.0 * signs - 1.0) @ parts)
+def _gradient(side: Recording, weights: Floats, quantity: str) -> Floats:
+    if quantity != "score":
+        return side.slopes.similarity(weights)
+    means = side.means(weights)
+    return side.slopes.score(weights, score=float(means.score), room=float(means.room))
 
 
-def score_gradient(summaries: Summaries, *, score: float, room: float) -> Floats:
-    """Of the panel's score by each cell's mean feature vector, shape (M, P, d).
-
-    Parameters
-    ----------
-    summaries
-        Prompts sorted by family.
-    score, room
-        The panel's score and ceiling less floor, at which the score is linearised.
-    """
-    parts = _Gradients.of(summaries)
-    return (parts.similarity - (1.0 - score) * parts.floor - score * parts.ceiling) / room
-
-
-def similarity_gradient(summaries: Summaries) -> Floats:
-    """Of the panel's similarity by each cell's mean feature vector, shape (M, P, d)."""
-    return _Gradients.of(summaries).similarity
-
-
-def response_variance(gradient: Floats, blocks: Sequence[Sequence[Floats]]) -> Floats:
-    """Variance that drawing responses lends to a value, by cell, shape (M, P).
-
-    Parameters
-    ----------
-    gradient
-        Of the value by each cell's mean, (M, P, d). The mean of the gradients at both recordings:
-        one at the very responses whose noise is asked for would count that noise twice where it
-        matters most, near unanimity. With the mean, nominal levels hold from two models on eight
-        prompts on (``benchmarks/gate.py``).
-    blocks
-        Features of the responses, ``blocks[m][p]`` of shape (n, d).
-
-    Returns
-    -------
-    array
-        ``var(g . x) / n``, the delta method; nan where there are fewer than two responses.
-    """
-    counts = np.array([[len(block) for block in row] for row in blocks])
-    result: Floats = np.full(counts.shape, np.nan)
-    for size in np.unique(counts[counts > 1]):
-        rows, columns = np.nonzero(counts == size)
-        stacked = np.stack([blocks[int(m)][int(p)] for m, p in zip(rows, columns, strict=True)])
-        values = np.einsum("cnd,cd->cn", stacked, gradient[rows, columns])
-        result[rows, columns] = values.var(axis=1, ddof=1) / size
-    return result
+def _without_families(side: Recording, weights: Floats, quantity: str) -> Floats:
+    starts = family_starts(side.summaries.families)
+    families = terms_from_summaries(side.summaries).by_family(starts)
+    without = values_without(families, replicated=side.samples > 1)
+    share = (weights / weights.sum())[:, :, None]
+    means = PairValues(
+        *(
+            np.asarray(np.where(share > 0, share * array, 0.0).sum(axis=(0, 1)))
+            for array in (without.similarity, without.floor, without.ceiling)
+        )
+    )
+    return means.score if quantity == "score" else means.similarity
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """How far a model's answers moved: squared maximum mean discrepancy, and its p value."""
+class Look:
+    """What a group's comparison shows: its own change, and each model's with the others.
 
-    mmd2: float
-    pvalue: float
-
-
-def distribution_shift(before: Summaries, after: Summaries, model: int) -> Shift | None:
-    """Does one model answer these prompts from another distribution than it did?
-
-    Each prompt's unbiased ``within_before + within_after - 2 between`` (Gretton et al. 2012) has
-    mean zero in an unchanged model; families of prompts are the units of a one-sided t test.
-    None where fewer than four families have two samples on both sides.
+    ``moves`` says for each of ``members`` what `movement` says of it; both are empty for two
+    models, whose one pair is the group. ``movement`` is regressed where any of them is.
     """
-    from scipy.special import stdtr
 
-    counts = before.counts[model], after.counts[model]
-    usable = (counts[0] > 1) & (counts[1] > 1)
-    means = [s.sums[model] / np.maximum(s.counts[model], 1)[:, None] for s in (before, after)]
-    apart = _within(before, model) + _within(after, model)
-    apart -= 2.0 * np.einsum("pd,pd->p", *means)
-    starts = family_starts(before.families)
-    sums = np.add.reduceat(np.where(usable, apart, 0.0), starts)
-    sizes = np.add.reduceat(usable.astype(np.float64), starts)
-    values = sums[sizes > 0] / sizes[sizes > 0]
-    if len(values) < _LEAST_FAMILIES:
-        return None
-    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
-    if error <= 0:
-        return Shift(mean, float(mean <= 0))
-    return Shift(mean, float(stdtr(len(values) - 1, -mean / error)))
+    movement: Movement
+    change: Change
+    own: Movement
+    members: tuple[Change | None, ...]
+    moves: tuple[Movement, ...]
 
 
-def _within(summaries: Summaries, model: int) -> Floats:
-    """Mean similarity of a model's different samples by prompt; 0 where there is one."""
-    counts, safe = summaries.counts[model], np.maximum(summaries.counts[model], 2)
-    means = summaries.sums[model] / np.maximum(counts, 1)[:, None]
-    norms = np.einsum("pd,pd->p", means, means)
-    within = (safe * norms - summaries.squares[model] / safe) / (safe - 1)
-    return np.where(counts > 1, within, 0.0)
+def look(
+    before: Recording,
+    after: Recording,
+    *,
+    redrawn: Sequence[bool],
+    quantity: str,
+    direction: Direction,
+    smallest_effect: float,
+    groups: int,
+    alpha: float,
+    seed: int,
+) -> Look:
+    """Did a group's score change, or one model's score with the others?
 
+    The change that happens is one model's, and in the mean over all pairs of five models three
+    fifths are of others: its own pairs show it with twice the power. All looks are corrected for.
+    Parameters are those of `measure` and `movement`.
+    """
+    models = len(before.summaries.models)
+    looks = groups * (1 + models if models > 2 else 1)
 
-@dataclass(frozen=True, eq=False)
-class _Gradients:
-    """Of the panel's similarity, floor and ceiling by each cell's mean vector, (M, P, d)."""
+    def seen(member: int | None) -> Change | None:
+        weights = pair_weights(before, after, member)
+        rooms = (
+            [float(side.means(weights).room) for side in (before, after)] if weights.any() else []
+        )
+        if not rooms or (quantity == "score" and member is not None and min(rooms) < _LEAST_ROOM):
+            return None
+        return measure(
+            before, after, weights=weights, redrawn=redrawn, quantity=quantity, seed=seed
+        )
 
-    similarity: Floats
-    floor: Floats
-    ceiling: Floats
+    def judged(change: Change | None) -> Movement:
+        if change is None:
+            return "unchanged"
+        return movement(
+            change,
+            direction=direction,
+            smallest_effect=smallest_effect,
+            groups=looks,
+            alpha=alpha,
+        )
 
-    @classmethod
-    def of(cls, summaries: Summaries) -> _Gradients:
-        present = (summaries.counts > 0).astype(np.float64)
-        means = summaries.sums / np.maximum(summaries.counts, 1)[:, :, None]
-        shared = present @ present.T
-        models = len(present)
-        pairs = models * (models - 1) / 2
-        weights = np.divide(1.0, shared, out=np.zeros_like(shared), where=shared > 0)
-        np.fill_diagonal(weights, 0.0)
-        own = present[:, :, None]
-        others = np.tensordot(weights, means, axes=(1, 0)) * own
-        elsewhere, partners = _other_families(summaries, means, present)
-        apart = np.divide(1.0, partners, out=np.zeros_like(partners), where=partners > 0)
-        np.fill_diagonal(apart, 0.0)
-        floors = np.tensordot(apart, elsewhere, axes=(1, 0)) * own
-        return cls(others / pairs, floors / pairs, _ceiling_gradient(summaries, means, pairs) * own)
-
-
-def _other_families(summaries: Summaries, means: Floats, present: Floats) -> tuple[Floats, Floats]:
-    """Sums over the prompts of other families, (M, P, d), and how many pairs there are, (M, M)."""
-    starts = family_starts(summaries.families)
-    sizes = np.diff(np.append(starts, means.shape[1]))
-    by_family = np.repeat(np.add.reduceat(means, starts, axis=1), sizes, axis=1)
-    members = np.add.reduceat(present, starts, axis=1)
-    totals = present.sum(axis=1)
-    partners = np.outer(totals, totals) - members @ members.T
-    return means.sum(axis=1, keepdims=True) - by_family, partners
-
-
-def _ceiling_gradient(summaries: Summaries, means: Floats, pairs: float) -> Floats:
-    counts = summaries.counts
-    replicated = counts > 1
-    known = replicated.sum(axis=1)
-    if not known.all():
-        return np.zeros_like(means)
-    safe = np.where(replicated, counts, 2)
-    norms = np.einsum("mpd,mpd->mp", means, means)
-    within = np.where(replicated, (safe * norms - summaries.squares / safe) / (safe - 1), 0.0)
-    roots = np.sqrt(np.maximum(within.sum(axis=1) / known, 1e-12))
-    # The mean over pairs of the root of W_a W_b, by W_a.
-    slopes = (roots.sum() - roots) / (2.0 * roots * pairs)
-    steps = np.where(replicated, (slopes / known)[:, None], 0.0)
-    return np.asarray(2.0 * means * steps[:, :, None])
+    change = seen(None)
+    if change is None:
+        raise ValueError("no two models share a prompt")
+    members = tuple(seen(member) for member in range(models)) if models > 2 else ()
+    own, moves = judged(change), tuple(map(judged, members))
+    found = {own, *moves}
+    overall: Movement = "unchanged"
+    if "regressed" in found:
+        overall = "regressed"
+    elif "improved" in found:
+        overall = "improved"
+    return Look(overall, change, own, members, moves)
