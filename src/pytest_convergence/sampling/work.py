@@ -46,6 +46,7 @@ class Work:
     failed_anew: set[int] = field(default_factory=set)
     cut: str = ""
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    _digest: tuple[int, str] | None = None
 
     @property
     def done(self) -> bool:
@@ -55,7 +56,9 @@ class Work:
     @property
     def digest(self) -> str:
         """Names it to other processes."""
-        return digest(self.unit)
+        if self._digest is None or self._digest[0] != self.unit.samples:
+            self._digest = (self.unit.samples, digest(self.unit))
+        return self._digest[1]
 
     def settle(self, error: BaseException | None = None) -> None:
         """Wake the tests that wait for it."""
