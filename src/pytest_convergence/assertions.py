@@ -181,6 +181,7 @@ def _question(
         max_missing=declaration.max_missing if declaration else 0.1,
         capability=declaration.capability if declaration else "",
         simulated=simulated(test, samples.models),
+        mapped=test is not None and test.evaluation.mapped,
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_convergence.baseline.gate import Gate
     from pytest_convergence.groups import GroupItem
     from pytest_convergence.judging import Question
+    from pytest_convergence.models.decoding import Decoding
     from pytest_convergence.models.messages import Prompt
     from pytest_convergence.models.recorded import RecordedResponses
     from pytest_convergence.models.response import Response
@@ -67,12 +68,18 @@ class Evaluation:
         self._run = run
         self._models: dict[str, Model] = {}
         self._sampled: dict[tuple[str, tuple[str, ...]], SampledCase] = {}
+        self._stores: dict[PurePosixPath, Path] = {}
         self._sampler: Sampler | None = None
 
     @property
     def recording(self) -> bool:
         """Whether this run may sample and embed what has not been recorded."""
         return bool(self.settings["record"] != "none")
+
+    @property
+    def mapped(self) -> bool:
+        """Whether a page is asked for that shows where responses lie."""
+        return self.settings["html"] is not None
 
     @cached_property
     def recorded(self) -> RecordedResponses | None:
@@ -199,8 +206,11 @@ class Evaluation:
 
         return labeller(declared)
 
-    def unit(self, case: Case, name: str) -> Unit:
-        """One case put to one model, as it is planned, recorded and found again."""
+    def unit(self, case: Case, name: str, decoding: Decoding) -> Unit:
+        """One case put to one model, as it is planned, recorded and found again.
+
+        ``decoding`` is the case's own, the same for all models.
+        """
         from pytest_convergence.sampling.plan import Unit, cassette_path
 
         model = self.model(name)
@@ -209,16 +219,15 @@ class Evaluation:
             test=case.nodeid,
             model=model,
             prompt_id=case.prompt_id,
-            request=self.request(case, model),
+            request=self.request(case, model, decoding),
             samples=case.declaration.samples,
         )
 
-    def request(self, case: Case, model: Model) -> WireRequest:
+    def request(self, case: Case, model: Model, decoding: Decoding) -> WireRequest:
         """What is sent for a case: its prompt in the template, with its decoding parameters."""
         prompt = case.prompt
         if case.declaration.template is not None and isinstance(prompt, str):
             prompt = fill(case.declaration.template, case, prompt=prompt)
-        decoding = resolve_decoding(case)
         if model.decoding is not None:
             decoding = model.decoding.merged(decoding)
         return model.adapter.request(
@@ -230,8 +239,9 @@ class Evaluation:
         if self.recorded is not None:
             return []
         return [
-            self.unit(case, name)
+            self.unit(case, name, decoding)
             for case in cases
+            for decoding in (resolve_decoding(case),)
             for name in self._names(case.declaration, case, case.nodeid)
         ]
 
@@ -251,13 +261,14 @@ class Evaluation:
             responses = self._from_file(case, names)
             stores = {name: self._file_store(name) for name in names}
         else:
-            units = {name: self.unit(case, name) for name in names}
+            decoding = resolve_decoding(case)
+            units = {name: self.unit(case, name, decoding) for name in names}
             sampled = self.sampler.all_responses(list(units.values()))
             responses = {
                 name: tuple(map(_recognised, given))
                 for name, given in zip(units, sampled, strict=True)
             }
-            stores = {name: self.settings.cassettes / unit.cassette for name, unit in units.items()}
+            stores = {name: self._store(unit.cassette) for name, unit in units.items()}
         return SampledCase(
             id=case.id,
             nodeid=case.nodeid,
@@ -277,6 +288,11 @@ class Evaluation:
         found = self.recorded.match(case.prompt_id, prompt_text(case.prompt))
         absent = (Response("", "unknown", Missing("error", "no row in the responses file")),)
         return {name: tuple(found.get(name, ())) or absent for name in names}
+
+    def _store(self, cassette: PurePosixPath) -> Path:
+        if cassette not in self._stores:
+            self._stores[cassette] = self.settings.cassettes / cassette
+        return self._stores[cassette]
 
     def _file_store(self, name: str) -> Path:
         path = self.settings.path("responses")
@@ -388,6 +404,7 @@ class Evaluation:
             capability=group.capability,
             arm=group.arm,
             simulated=simulated,
+            mapped=self.mapped,
         )
 
     def start(self, cases: Sequence[Case]) -> None:

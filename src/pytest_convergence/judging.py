@@ -31,7 +31,10 @@ _WITHOUT_VECTORS = ("label", "exact", "normalized")
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the responses: everything a verdict depends on but the responses."""
+    """What is asked of the responses: everything a verdict depends on but the responses.
+
+    ``mapped`` asks for a map of each prompt's responses besides, which only a page shows.
+    """
 
     id: str
     nodeid: str
@@ -44,6 +47,7 @@ class Question:
     capability: str = ""
     arm: str = ""
     simulated: tuple[str, ...] = ()
+    mapped: bool = False
 
     @property
     def metric_name(self) -> str:
@@ -201,7 +205,9 @@ def _result(
             represented.labels,
             cases,
             models,
-            None if question.metric in _WITHOUT_VECTORS else represented.blocks,
+            represented.blocks
+            if question.mapped and question.metric not in _WITHOUT_VECTORS
+            else None,
         ),
         capability=question.capability,
         arm=question.arm,
