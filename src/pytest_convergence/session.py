@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_convergence.declaration import Case
     from pytest_convergence.evaluation import Evaluation
     from pytest_convergence.panel import Convergence, EvalTest, Panel
+    from pytest_convergence.report.github import Failures
 
 session_key = pytest.StashKey["ConvergenceSession"]()
 _SAMPLING = "convergence_sampling"
@@ -110,6 +111,7 @@ class ConvergenceSession:
         self._forecast: list[str] = []
         self.made: set[str] = set()
         self.keeper: Keeper | None = None
+        self.failures: Failures | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -142,6 +144,11 @@ class ConvergenceSession:
 
             self.keeper = Keeper(self.settings, self.config.args)
             self.config.pluginmanager.register(self.keeper, "convergence-keeper")
+        if "GITHUB_ACTIONS" in os.environ or "GITHUB_STEP_SUMMARY" in os.environ:
+            from pytest_convergence.report.github import Failures
+
+            self.failures = Failures()
+            self.config.pluginmanager.register(self.failures, "convergence-failures")
 
     def parametrize(self, metafunc: pytest.Metafunc) -> None:
         """Give an eval that requests ``prompt`` and has none the prompts of the responses file."""
@@ -239,6 +246,11 @@ class ConvergenceSession:
         if report.when == "teardown" or (report.when == "setup" and report.passed):
             return
         entries = self._entries(item)
+        if entries:
+            from pytest_convergence.report.junit import properties
+
+            # The teardown's report, from which JUnit takes them, has the item's.
+            item.user_properties += properties(entries)
         if entries or is_eval(item):
             setattr(report, ATTRIBUTE, as_attribute(entries, crossing=not self.worker.alone))
 
@@ -325,6 +337,12 @@ class ConvergenceSession:
         for line in self.keeper.said if self.keeper else ():
             terminal.write_line(line)
         self._report(terminal, run)
+        if self.failures is not None:
+            from pytest_convergence.report.github import tell_github
+
+            found = list(self.failures.found.values())
+            root = self.config.rootpath
+            tell_github(run, found, terminal, environ=os.environ, rootpath=root)
 
     def _report(self, terminal: Any, run: Mapping[str, Any]) -> None:
         """Keep the run for the trend, and write the page where it was asked for."""

@@ -1,4 +1,7 @@
-"""The controller's side of the gate: what vanished, and the one writer of the baseline."""
+"""The controller's side of the gate: what vanished, and the one writer of the baseline.
+
+It loads nothing heavy before a run with evals has ended.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pytest_convergence.baseline.file import read_entries, write_baseline
 from pytest_convergence.errors import BaselineError, SettingsError
 from pytest_convergence.record import ATTRIBUTE
 from pytest_convergence.settings import Settings
@@ -71,6 +73,8 @@ class Keeper:
         """
         if not made and not self._blocks:
             return []  # a run without evals is left alone
+        from pytest_convergence.baseline.file import read_entries
+
         path = self._settings.path("baseline")
         assert path is not None
         updating = bool(self._settings["update_baseline"])
@@ -114,6 +118,8 @@ class Keeper:
         made: Collection[str],
         unfinished: str | None,
     ) -> list[str]:
+        from pytest_convergence.baseline.file import write_baseline
+
         lost = sorted(name for name in made if name in self._failed and name not in self._blocks)
         if lost and unfinished is None:
             unfinished = f"{len(lost)} groups could not be judged: {_some(lost)}"
