@@ -25,6 +25,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,10 @@ class Study:
             start_new_session=True,
         )
 
+    def remove(self) -> None:
+        """Delete its folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def kept(self) -> int:
         """Answers that are on disk, in cassettes and journals."""
         answers = 0
@@ -127,9 +132,10 @@ def study_at(workers: int, prompts: int) -> dict[str, Any]:
         ended = time.monotonic()
         seen = server.stats()
     ideal = prompts * LATENCY / IN_FLIGHT
+    peak = study.peak_mb()
+    study.remove()
     return {
         "calls": seen["calls"],
-        "kept": study.kept(),
         "duplicates": seen["duplicates"],
         "ideal": ideal,
         "wall": seen["wall"],
@@ -137,7 +143,7 @@ def study_at(workers: int, prompts: int) -> dict[str, Any]:
         "ramp": seen["ramp"],
         "startup": seen["first"] - begun,
         "ending": ended - seen["first"] - seen["wall"],
-        "peak_mb": study.peak_mb(),
+        "peak_mb": peak,
     }
 
 
@@ -147,6 +153,7 @@ def overhead(prompts: int) -> dict[str, float]:
         study = Study.make(prompts, server.url)
         study.record(0).wait()
         seen = server.stats()
+    study.remove()
     with Server() as server:
         bare = asyncio.run(_bare(server.url, prompts))
     return {"sampler": seen["calls"] / seen["wall"], "bare_httpx": bare}
@@ -177,12 +184,13 @@ def failing(prompts: int) -> dict[str, Any]:
     """A fifth of all calls is answered by 429 or 503."""
     with Server(latency=0.2, failing=0.2, seed=1) as server:
         study = Study.make(prompts, server.url)
-        study.record(2).wait()
+        study.record(0).wait()
         seen = server.stats()
-    samples = MODELS * prompts
+    samples, kept = MODELS * prompts, study.kept()
+    study.remove()
     return {
         "samples": samples,
-        "kept": study.kept(),
+        "kept": kept,
         "calls": seen["calls"],
         "duplicates": seen["duplicates"],
         "ratio": seen["calls"] / (samples / 0.8),
@@ -205,13 +213,15 @@ def killed(prompts: int, kills: int) -> dict[str, Any]:
             in_flight += server.stats()["in_flight"]
             os.killpg(run.pid, signal.SIGKILL)
             run.wait()
-        study.record(2).wait()
+        study.record(0).wait()
         seen = server.stats()
-    lost = seen["calls"] - study.kept()
+    kept = study.kept()
+    lost = seen["calls"] - kept
+    study.remove()
     return {
         "kills": kills,
         "samples": MODELS * prompts,
-        "kept": study.kept(),
+        "kept": kept,
         "calls": seen["calls"],
         "unkept": lost,
         "in_flight_at_kills": in_flight,
@@ -237,13 +247,13 @@ def main() -> None:
         )
     pace = overhead(40 if quick else 200)
     print(f"no latency: {pace['sampler']:.0f} calls/s, bare httpx loop {pace['bare_httpx']:.0f}")
-    trouble = failing(24 if quick else 150)
+    trouble = failing(16 if quick else 150)
     print(
         f"a fifth fails: {trouble['kept']}/{trouble['samples']} kept, {trouble['calls']} calls, "
         f"{trouble['ratio']:.3f} x what is unavoidable, {trouble['wall']:.1f} s",
         flush=True,
     )
-    deaths = killed(*((32, 3) if quick else (750, 50)))
+    deaths = killed(*((24, 2) if quick else (750, 50)))
     print(
         f"{deaths['kills']} kills: {deaths['kept']}/{deaths['samples']} kept, {deaths['calls']} "
         f"calls, {deaths['unkept']} not kept, {deaths['in_flight_at_kills']} in flight at kills"
