@@ -13,7 +13,7 @@ from pytest_convergence.metrics.estimates import GroupEstimate, Interval, Prompt
 from pytest_convergence.metrics.groups import assemble, mean_of_known, reordered, usual_samples
 from pytest_convergence.metrics.jackknife import jackknife_panel
 from pytest_convergence.metrics.summaries import Floats, Summaries
-from pytest_convergence.metrics.terms import family_starts, terms_from_summaries
+from pytest_convergence.metrics.terms import family_starts, terms_from_summaries, within_models
 from pytest_convergence.metrics.threads import one_thread
 from pytest_convergence.stats.permutation import prompt_permutation
 from pytest_convergence.stats.responses import (
@@ -148,8 +148,8 @@ def estimate_prompt(
     counts = summaries.counts[:, 0]
     means = summaries.sums[:, 0] / np.maximum(counts, 1)[:, None]
     pairs = means @ means.T
-    own = np.diagonal(terms_from_summaries(summaries).within[:, :, 0]).copy()
-    own[counts < 2] = np.nan
+    within, replicated = within_models(summaries, np.diagonal(pairs)[:, None])
+    own = np.where(replicated[:, 0] > 0, within[:, 0], np.nan)
     np.fill_diagonal(pairs, own)
     several = bool((counts > 1).any())
     return PromptEstimate(

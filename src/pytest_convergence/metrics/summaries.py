@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Enough to be quick, and of no weight beside the sums.
+_CELLS_AT_A_TIME = 512
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -61,15 +64,17 @@ class Summaries:
         counts = np.zeros(shape, dtype=np.int64)
         sums = np.zeros((*shape, width))
         squares = np.zeros(shape)
-        for m, row in enumerate(features):
-            counts[m] = [len(block) for block in row]
-            filled = np.flatnonzero(counts[m]).tolist()
-            if filled:
-                responses = np.concatenate([row[p] for p in filled], dtype=np.float64)
-                starts = np.cumsum(counts[m, filled]) - counts[m, filled]
-                sums[m, filled] = np.add.reduceat(responses, starts, axis=0)
-                norms = np.einsum("nd,nd->n", responses, responses)
-                squares[m, filled] = np.add.reduceat(norms, starts)
+        blocks = [block for row in features for block in row]
+        counts.flat = [len(block) for block in blocks]
+        filled = np.flatnonzero(counts)
+        for start in range(0, len(filled), _CELLS_AT_A_TIME):
+            cells = filled[start : start + _CELLS_AT_A_TIME]
+            responses = np.concatenate([blocks[cell] for cell in cells], dtype=np.float64)
+            sizes = counts.ravel()[cells]
+            firsts = np.cumsum(sizes) - sizes
+            sums.reshape(-1, width)[cells] = np.add.reduceat(responses, firsts, axis=0)
+            norms = np.einsum("nd,nd->n", responses, responses)
+            squares.ravel()[cells] = np.add.reduceat(norms, firsts)
         return cls(tuple(models), tuple(prompts), tuple(families or prompts), counts, sums, squares)
 
     def collapsed(self, asked: Sequence[str]) -> Summaries:

@@ -112,7 +112,7 @@ def terms_from_summaries(summaries: Summaries) -> PairTerms:
     sizes = np.add.reduceat(shared, starts, axis=2)
     members = np.diff(np.append(starts, shared.shape[2]))
     others = shared.sum(axis=2, keepdims=True) - np.repeat(sizes, members, axis=2)
-    within, replicated = _within(summaries, np.diagonal(between).T)
+    within, replicated = within_models(summaries, np.diagonal(between).T)
     return PairTerms(
         shared,
         between,
@@ -170,7 +170,7 @@ def _same_family(summaries: Summaries, between: Floats, starts: NDArray[np.intp]
     return own
 
 
-def _within(summaries: Summaries, norms: Floats) -> tuple[Floats, Floats]:
+def within_models(summaries: Summaries, norms: Floats) -> tuple[Floats, Floats]:
     """Mean similarity of a model's different samples of a prompt, and where it is known.
 
     ``norms`` are the squared norms of the mean vectors, shape (M, P).
