@@ -61,11 +61,10 @@ class Summaries:
         """Summaries of ``features[m][p]``, arrays of shape (n, d) whose n may differ or be 0."""
         shape = (len(models), len(prompts))
         width = max(block.shape[1] for row in features for block in row)
-        counts = np.zeros(shape, dtype=np.int64)
         sums = np.zeros((*shape, width))
         squares = np.zeros(shape)
         blocks = [block for row in features for block in row]
-        counts.flat = [len(block) for block in blocks]
+        counts = np.array([len(block) for block in blocks], dtype=np.int64).reshape(shape)
         filled = np.flatnonzero(counts)
         for start in range(0, len(filled), _CELLS_AT_A_TIME):
             cells = filled[start : start + _CELLS_AT_A_TIME]
