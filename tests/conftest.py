@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np  # noqa: F401  # what an inner pytest's fixture unloads, it cannot load again
 import pytest
 
 PANEL = """

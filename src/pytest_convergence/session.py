@@ -316,6 +316,7 @@ class ConvergenceSession:
         """The terminal summary and the files of the run, where evals ran."""
         if not self.worker.alone or not (self.record.entries or self.record.problems):
             return
+        from pytest_convergence.report.recorded import recorded_lines
         from pytest_convergence.report.sampling import sampling_lines
         from pytest_convergence.report.terminal import header_line, write_summary
         from pytest_convergence.runs import build_run, write_run
@@ -328,7 +329,10 @@ class ConvergenceSession:
             run["gate"] = self.keeper.entry()
         self.config.hook.pytest_convergence_run(config=self.config, run=run)
         write_summary(terminal, run, verbose=self.config.option.verbose)
-        for line in sampling_lines(run["sampling"]):
+        lines = sampling_lines(run["sampling"])
+        if self.settings["responses"] is not None and self.evaluation.recorded is not None:
+            lines += recorded_lines(self.evaluation.recorded, run["cases"])
+        for line in lines:
             terminal.write_line(line)
         path = self.settings.path("json")
         if path is not None:
