@@ -13,7 +13,8 @@ import pytest
 from tests.conftest import Project, run
 
 # Loaded before any test: what an inner pytest's fixture unloads, numpy cannot load again.
-parquet: Any = import_module("pyarrow.parquet") if find_spec("pyarrow") else None
+arrow: Any = import_module("pyarrow") if find_spec("pyarrow") else None
+parquet: Any = import_module("pyarrow.parquet") if arrow else None
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "level1_responses.jsonl"
 
@@ -58,7 +59,7 @@ def test_an_eval_without_prompts_takes_them_from_the_file(
     else:
         if parquet is None:
             pytest.skip("pyarrow is not installed")
-        parquet.write_table(parquet.pa.Table.from_pylist(rows()), path)
+        parquet.write_table(arrow.Table.from_pylist(rows()), path)
     everyone = run(pytester, f"--convergence-responses={path}", COLUMNS, workers=workers)
     everyone.assert_outcomes(skipped=6)
     assert everyone.ret == 1
