@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_convergence.assertions import assert_converges, assert_diverges
     from pytest_convergence.errors import ConvergenceError
+    from pytest_convergence.model_groups import ModelGroupsResult, convergent_groups
     from pytest_convergence.models.callables import callable_model
     from pytest_convergence.models.response import Response
     from pytest_convergence.rates import (
@@ -22,21 +23,30 @@ if TYPE_CHECKING:
     )
     from pytest_convergence.represent import labels
     from pytest_convergence.represent.features import Label
+    from pytest_convergence.represent.kernels import kernel
     from pytest_convergence.results import ConvergenceFailure, ConvergenceResult
+    from pytest_convergence.same_model import SameModelResult, assert_same_model
+    from pytest_convergence.swap import assert_equivalent
 
 _HOMES = {
     "ConvergenceError": "errors",
     "ConvergenceFailure": "results",
     "ConvergenceResult": "results",
     "Label": "represent.features",
+    "ModelGroupsResult": "model_groups",
     "RateDifferenceResult": "rates",
     "RateResult": "rates",
     "Response": "models.response",
+    "SameModelResult": "same_model",
     "assert_converges": "assertions",
     "assert_diverges": "assertions",
     "assert_rate": "rates",
     "assert_rate_difference": "rates",
+    "assert_same_model": "same_model",
     "callable_model": "models.callables",
+    "convergent_groups": "model_groups",
+    "kernel": "represent.kernels",
+    "assert_equivalent": "swap",
     "labels": "represent",
 }
 
@@ -45,14 +55,20 @@ __all__ = [
     "ConvergenceFailure",
     "ConvergenceResult",
     "Label",
+    "ModelGroupsResult",
     "RateDifferenceResult",
     "RateResult",
     "Response",
+    "SameModelResult",
     "assert_converges",
     "assert_diverges",
+    "assert_equivalent",
     "assert_rate",
     "assert_rate_difference",
+    "assert_same_model",
     "callable_model",
+    "convergent_groups",
+    "kernel",
     "labels",
 ]
 

@@ -111,9 +111,9 @@ def _assert(
     question = _question(samples, threshold, direction, metric, label, confidence, declaration)
     judge = judge_group if samples.group else None
     if judge is not None:
-        result = judge(question, samples.cases, samples.models, _vectors(test))
+        result = judge(question, samples.cases, samples.models, vectors_of(test))
     else:
-        result = judge_prompt(question, samples.cases[0], samples.models, _vectors(test))
+        result = judge_prompt(question, samples.cases[0], samples.models, vectors_of(test))
     return conclude(result, test)
 
 
@@ -278,9 +278,10 @@ def _as_responses(name: object, given: Sequence[str | Response]) -> tuple[Respon
     return tuple(result)
 
 
-def _vectors(
+def vectors_of(
     test: EvalTest | None,
 ) -> Callable[[Mapping[Path, Sequence[str]]], Mapping[Path, NDArray[np.float32]]]:
+    """Where a test's texts find their vectors; outside a test they are embedded anew."""
     if test is not None:
         return test.evaluation.vectors
 

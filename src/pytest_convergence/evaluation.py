@@ -102,10 +102,16 @@ class Evaluation:
             rewrite=self.settings["record"] == "rewrite",
         )
 
+    @property
+    def swap(self) -> tuple[str, str] | None:
+        """Candidate and incumbent, where the run asks whether one may replace the other."""
+        candidate, incumbent = self.settings["candidate"], self.settings["incumbent"]
+        return None if candidate is None else (candidate, incumbent)
+
     @cached_property
     def gate(self) -> Gate | None:
-        """Compares groups with the baseline, where one was named."""
-        if self.settings["baseline"] is None:
+        """Compares groups with the baseline, where one was named and the panel is its own."""
+        if self.settings["baseline"] is None or self.swap is not None:
             return None
         from pytest_convergence.baseline.gate import Gate
 
@@ -134,6 +140,8 @@ class Evaluation:
         named = declaration.models
         if self.recorded is not None and "models" not in self.settings.explicit:
             named = self.recorded.models
+        if self.swap is not None:
+            named = (self.swap[1], self.swap[0])
         if case is not None:
             named = tuple(fill(name, case) for name in named)
         if not named:
@@ -330,6 +338,20 @@ class Evaluation:
         )
         return self._sample(case, names)
 
+    def replies(
+        self, test: EvalTest, asked: Sequence[tuple[str, Mapping[str, Any], str]]
+    ) -> list[Response]:
+        """What judges reply to (model spec, decoding, prompt), in the name of a test."""
+        from pytest_convergence.sampling.judge_units import judge_unit
+
+        units = [
+            judge_unit(
+                test.nodeid, test.test_file, test.test_name, self.model(spec), decoding, prompt
+            )
+            for spec, decoding, prompt in asked
+        ]
+        return [_recognised(replies[0]) for replies in self.sampler.all_responses(units)]
+
     def vectors(self, wanted: Mapping[Path, Sequence[str]]) -> Mapping[Path, NDArray[np.float32]]:
         """Unit vectors of texts by the cassette they lie beside; recorded where it may be."""
         from pytest_convergence.represent.embedding import vectors_for
@@ -366,8 +388,15 @@ class Evaluation:
         subject = Subject.of_group(
             group, "rate", labeller=question.labeller, simulated=question.simulated
         )
+        if self.swap is not None:
+            from pytest_convergence.swap import asked_of, with_swap
+
+            question = asked_of(question)
         with running(lambda: self._test_of_group(group)):
             results = judge_declared(question, subject, declaration, cases, names, self.vectors)
+        if self.swap is not None:
+            pair = (names[1], names[0])
+            results = [with_swap(one, *pair, declaration.margin) for one in results]
         if self.gate is not None:
             results = [self.gate.judged(item, question, one, cases, self) for one in results]
         item.stash[results_key] = results
@@ -422,7 +451,7 @@ class Evaluation:
 
     def open(self) -> None:
         """Before the first worker begins, on the process that reports: take up the recordings."""
-        if self.recording and self.recorded is None:
+        if self.recording:
             self.recordings.start()
 
     def close(self) -> SamplingReport | None:
@@ -433,7 +462,7 @@ class Evaluation:
 
     def finish(self) -> None:
         """When every process has ended sampling, on the one that reports: merge what was said."""
-        if self.recording and self.recorded is None:
+        if self.recording:
             self.recordings.finish()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
+from urllib.parse import quote
 
 from pytest_convergence.cassettes import (
     DATE_HEADER,
@@ -23,6 +24,7 @@ from pytest_convergence.failures import read_failures
 from pytest_convergence.files import disk_error
 from pytest_convergence.models.wire import WireRequest
 from pytest_convergence.recordings import Recordings
+from pytest_convergence.sampling.judge_units import JUDGE
 from pytest_convergence.scrubbing import Scrubber
 
 Kind: TypeAlias = Literal["unreadable", "secret", "orphan", "stale", "format"]
@@ -131,9 +133,16 @@ class _Checker:
         if not module.exists():
             fix = f"convergence move, where {module.name} was renamed; else {_DELETE}"
             yield Finding(path, "orphan", f"its test module is not there: {module}", fix)
-        elif self.known is not None and cassette not in self.known:
+        elif self.known is not None and not self._asked(cassette):
             fix = f"convergence move, where the test was renamed; else {_DELETE}"
             yield Finding(path, "orphan", "no collected test and model ask for it", fix)
+
+    def _asked(self, cassette: PurePosixPath) -> bool:
+        """Whether a collected test asks for it; what a judge is asked depends on the answers."""
+        assert self.known is not None
+        if cassette.name.startswith(quote(JUDGE, safe="")):
+            return any(other.parent == cassette.parent for other in self.known)
+        return cassette in self.known
 
     def _secrets(self, path: Path, recordeds: Iterable[Recorded]) -> Iterator[Finding]:
         found = self.scrubber.secrets_in(path.read_text("utf-8"))

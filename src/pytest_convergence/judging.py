@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_LEVEL = 0.95
 
 # Metrics whose features only say whether two responses are the same: nothing to lay out.
-_WITHOUT_VECTORS = ("label", "exact", "normalized")
+_WITHOUT_VECTORS = ("label", "exact", "normalized", "js", "total-variation")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,9 @@ class Question:
         """The metric as messages, the run file and the baseline name it."""
         if self.metric == "label":
             return f"label:{labeller_name(self.labeller)}"
-        return self.metric if isinstance(self.metric, str) else _callable_name(self.metric)
+        if isinstance(self.metric, str):
+            return self.metric
+        return getattr(self.metric, "name", None) or _callable_name(self.metric)
 
     @property
     def seed(self) -> int:
@@ -82,7 +84,7 @@ def judge_prompt(
     question: Question, case: SampledCase, models: Sequence[str], vectors: Vectors
 ) -> ConvergenceResult:
     """The similarity of a panel on one prompt, compared with the threshold."""
-    from pytest_convergence.metrics.convergence import estimate_prompt
+    from pytest_convergence.estimating import prompt_estimate
     from pytest_convergence.represent.representation import represent
 
     represented = represent(
@@ -91,17 +93,8 @@ def judge_prompt(
     lacking = [m for m, row in zip(models, represented.blocks, strict=True) if not len(row[0])]
     estimate = None
     if len(models) - len(lacking) >= 2:
-        features = {
-            model: row[0]
-            for model, row in zip(models, represented.blocks, strict=True)
-            if len(row[0])
-        }
-        estimate = estimate_prompt(
-            features, confidence=question.confidence or DEFAULT_LEVEL, seed=question.seed
-        )
-    incomplete = None
-    if lacking:
-        incomplete = f"no usable response from {names(lacking)}"
+        estimate = prompt_estimate(question, represented, models)
+    incomplete = f"no usable response from {names(lacking)}" if lacking else None
     return _result(question, "similarity", estimate, represented, [case], models, incomplete)
 
 
@@ -109,10 +102,7 @@ def judge_group(
     question: Question, cases: Sequence[SampledCase], models: Sequence[str], vectors: Vectors
 ) -> ConvergenceResult:
     """The score of a panel over a group's prompts, compared with the threshold."""
-    from dataclasses import replace
-
-    from pytest_convergence.metrics.convergence import estimate_group
-    from pytest_convergence.metrics.summaries import Summaries
+    from pytest_convergence.estimating import group_estimate
     from pytest_convergence.represent.representation import represent
 
     represented = represent(
@@ -122,16 +112,7 @@ def judge_group(
     present = [index for index, model in enumerate(models) if model not in lacking]
     estimate = None
     if len(present) >= 2:
-        summaries = Summaries.from_features(
-            [represented.blocks[index] for index in present],
-            models=[models[index] for index in present],
-            prompts=[case.prompt_id for case in cases],
-            families=[case.family for case in cases],
-        )
-        estimate = estimate_group(
-            summaries, confidence=question.confidence or DEFAULT_LEVEL, seed=question.seed
-        )
-        estimate = replace(estimate, identical=represented.identical)
+        estimate = group_estimate(question, represented, cases, models, present)
     incomplete = None
     if lacking:
         counts = ", ".join(f"{model} {count}" for model, count in list(lacking.items())[:6])
@@ -163,6 +144,7 @@ def _result(
     incomplete: str | None,
 ) -> ConvergenceResult:
     from pytest_convergence.metrics.estimates import GroupEstimate
+    from pytest_convergence.represent.labels.judges import agreement_of_labels
     from pytest_convergence.stats.verdicts import decide
 
     group = isinstance(estimate, GroupEstimate)
@@ -214,4 +196,5 @@ def _result(
         accuracy=accuracy(represented.labels, models),
         copies=copies(cases, models),
         simulated=question.simulated,
+        judges=agreement_of_labels(represented.labels),
     )

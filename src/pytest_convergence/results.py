@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pytest_convergence.metrics.estimates import GroupEstimate, Interval, PromptEstimate
     from pytest_convergence.models.response import Response
     from pytest_convergence.represent.features import Label
+    from pytest_convergence.represent.labels.judges import JudgeAgreement
+    from pytest_convergence.swap import Swap
 
 Verdict: TypeAlias = Literal[
     "converged", "diverged", "met", "missed", "inconclusive", "undefined", "incomplete"
@@ -79,6 +81,10 @@ class ConvergenceResult:
         Models whose samples are all identical on every prompt: n copies are not n samples.
     gate
         What a group's comparison with the baseline found, where there is one.
+    swap
+        Whether the candidate may replace the incumbent, where that was asked.
+    judges
+        How far several judges agree, where judges gave the labels.
     """
 
     id: str
@@ -105,6 +111,8 @@ class ConvergenceResult:
     copies: tuple[str, ...] = ()
     simulated: tuple[str, ...] = ()
     gate: Decision | None = None
+    swap: Swap | None = None
+    judges: JudgeAgreement | None = None
 
     @property
     def similarity(self) -> float | None:

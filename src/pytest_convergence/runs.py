@@ -84,6 +84,7 @@ def result_entry(result: Result) -> dict[str, Any]:
         "missing": [asdict(missing) for missing in result.missing],
         "accuracy": {model: number(share) for model, share in result.accuracy.items()},
         "copies": list(result.copies),
+        "judges": plain(result.judges),
     }
     if estimate is not None and result.quantity == "similarity":
         entry["present"] = list(estimate.models)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_convergence.metrics.estimates import Interval
     from pytest_convergence.rates import RateDifferenceResult, RateResult
     from pytest_convergence.results import CheckResult
+    from pytest_convergence.same_model import SameModelResult
 
 _WIDTH = 78
 _FEW = 3
@@ -30,7 +31,9 @@ def check_headline(result: CheckResult) -> str:
     """The verdict in one line that stands alone in a log."""
     if result.verdict in ("incomplete", "undefined"):
         return f"{result.verdict}: {printable(result.reason, limit=300)}"
-    what = f"{_subject(result)} {ranged(result.value, result.interval)}"
+    exact = result.quantity == "same-model" and result.value is not None
+    value = f"{result.value:.3g}" if exact else ranged(result.value, result.interval)
+    what = f"{_subject(result)} {value}"
     if result.verdict is None:
         return f"{what}, no bound"
     bound = f"{result.direction.replace('_', ' ')} {figure(result.threshold)}"
@@ -42,7 +45,10 @@ def check_headline(result: CheckResult) -> str:
 
 def _subject(result: CheckResult) -> str:
     from pytest_convergence.rates import RateDifferenceResult, RateResult
+    from pytest_convergence.same_model import SameModelResult
 
+    if isinstance(result, SameModelResult):
+        return printable(f"p that {result.first} and {result.second} are the same model")
     if isinstance(result, RateDifferenceResult):
         return printable(
             f"difference in the rate of {result.outcome.name}, {result.first} less {result.second},"
@@ -75,7 +81,10 @@ def _context(result: CheckResult) -> list[str]:
 
 def _numbers(result: CheckResult) -> list[list[str]]:
     from pytest_convergence.rates import RateDifferenceResult, RateResult
+    from pytest_convergence.same_model import SameModelResult
 
+    if isinstance(result, SameModelResult):
+        return [_same_model(result)]
     if isinstance(result, RateResult):
         return [
             _rate_table(result),
@@ -86,6 +95,20 @@ def _numbers(result: CheckResult) -> list[list[str]]:
     if isinstance(result, RateDifferenceResult):
         return [_difference_table(result), _prompts(result, result.by_prompt)]
     return []
+
+
+def _same_model(result: SameModelResult) -> list[str]:
+    if result.test is None:
+        return []
+    lines = [
+        f"discrepancy (MMD^2) {result.test.statistic:.4f}, {result.test.null_mean:.4f} where their "
+        "responses are shuffled",
+        f"p {result.test.p:.4f} of {result.test.permutations} permutations; the smallest possible "
+        f"is {result.smallest_p:.4f}",
+    ]
+    if result.copies:
+        lines.append(f"identical samples (n copies are not n samples): {', '.join(result.copies)}")
+    return [printable(line, limit=2 * _WIDTH) for line in lines]
 
 
 def _rate_table(result: RateResult) -> list[str]:

@@ -12,6 +12,8 @@ import numpy as np
 
 from pytest_convergence.metrics.estimates import GroupEstimate, PromptEstimate
 from pytest_convergence.report.gate import gate_headline, gate_message
+from pytest_convergence.report.judges import judge_lines
+from pytest_convergence.report.swap import swap_headline, swap_message
 from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def headline(result: ConvergenceResult) -> str:
     """The verdict in one line that stands alone in a log: the gate's where it fails."""
     if result.gate is not None and result.gate.failed:
         return gate_headline(result.gate)
+    if result.swap is not None:
+        return swap_headline(result.swap)
     return _verdict_headline(result)
 
 
@@ -66,12 +70,14 @@ def message(result: ConvergenceResult) -> str:
     regressed = result.gate is not None and result.gate.failed
     sections = [
         gate_message(result.gate).splitlines() if result.gate is not None and regressed else [],
+        swap_message(result.swap) if result.swap is not None else [],
         [_verdict_headline(result)],
         _context(result),
         pair_matrix(result),
         _outlier(result),
         _divergent_prompts(result),
         _side_by_side(result),
+        judge_lines(result.judges) if result.judges else [],
         missing_lines(result),
     ]
     return "\n\n".join("\n".join(section) for section in sections if section)

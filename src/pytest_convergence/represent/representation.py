@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from pytest_convergence.errors import RepresentationError
 from pytest_convergence.models.response import Missing, Response
 from pytest_convergence.represent.features import Label, Labeller
+from pytest_convergence.represent.kernels import TextKernel, kernel_features
 
 Block: TypeAlias = NDArray[np.floating[Any]]
 Vectors: TypeAlias = Callable[[Mapping[Path, Sequence[str]]], Mapping[Path, NDArray[np.float32]]]
 
 TEXT_METRICS = ("embedding", "exact", "normalized", "char-ngrams", "word-ngrams")
-METRICS = (*TEXT_METRICS, "label", "hybrid")
+# Measures of two models' answer distributions or pooled words: similarities without a score.
+PAIR_METRICS = ("hybrid", "js", "total-variation")
+METRICS = (*TEXT_METRICS, "label", *PAIR_METRICS)
 
 # Above this many labels the ones seen once are left out of the one-hot columns: they match nothing.
 _DENSE_LABELS = 512
@@ -46,12 +49,19 @@ class Represented:
     ``blocks[m][p]`` has shape (usable responses, d). ``missing[m][p]`` has for each response None
     or why it is not in the block. ``labels[m][p]`` is empty where no labeller was asked.
     ``identical`` says whether all usable responses of every prompt are represented alike.
+    ``texts[m][p]`` are the usable responses themselves where the metric reads texts, else empty.
     """
 
     blocks: Sequence[Sequence[Block]]
     missing: Sequence[Sequence[Sequence[Missing | None]]]
     labels: Sequence[Sequence[Sequence[Label]]]
     identical: bool
+    texts: Sequence[Sequence[Sequence[str]]] = ()
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Usable responses, shape (M, P)."""
+        return np.array([[len(block) for block in row] for row in self.blocks], dtype=np.int64)
 
 
 def represent(
@@ -67,7 +77,8 @@ def represent(
     Parameters
     ----------
     metric
-        One of ``METRICS`` or a callable from texts to features, shape (n, d).
+        One of ``METRICS``, a :func:`~pytest_convergence.represent.kernels.kernel`, or a callable
+        from texts to features, shape (n, d).
     labeller
         Asked for labels where given, whatever the metric; required by ``"label"``.
     vectors
@@ -79,7 +90,8 @@ def represent(
         For an unknown metric, a metric without what it needs, or features of the wrong shape.
     """
     labels = label_responses(cases, models, labeller)
-    if metric == "label":
+    by_distribution = metric in ("js", "total-variation")
+    if metric == "label" or (by_distribution and labeller is not None):
         if labeller is None:
             raise RepresentationError(
                 'metric="label" needs a labeller', fix=["give the marker label=…"]
@@ -90,21 +102,37 @@ def represent(
             for row in labels
         ]
         return _one_hot(values, missing, labels)
+    unusable = _wordless if metric == "hybrid" else _missing
     missing = [
-        [[response.missing for response in case.responses[model]] for case in cases]
+        [[unusable(response) for response in case.responses[model]] for case in cases]
         for model in models
     ]
     texts = [
-        [[r.text for r in case.responses[model] if r.missing is None] for case in cases]
+        [[r.text for r in case.responses[model] if unusable(r) is None] for case in cases]
         for model in models
     ]
-    if metric in ("exact", "normalized"):
+    if metric in ("exact", "normalized") or by_distribution:
         return _one_hot(_match_keys(texts, str(metric)), missing, labels)
-    if metric == "embedding":
+    if metric in ("embedding", "hybrid"):
         blocks = _embedded(cases, models, texts, vectors)
+    elif isinstance(metric, TextKernel):
+        blocks = kernel_features(texts, metric)
     else:
         blocks = _text_features(texts, _feature_function(metric))
-    return Represented(blocks, missing, labels, _all_identical(texts))
+    return Represented(blocks, missing, labels, _all_identical(texts), texts)
+
+
+def _missing(response: Response) -> Missing | None:
+    return response.missing
+
+
+def _wordless(response: Response) -> Missing | None:
+    """Why a response has no word distribution, or None."""
+    from pytest_convergence.metrics.distributions import words
+
+    if response.missing is None and not words([response.text]):
+        return Missing("empty", "the response has no words to count")
+    return response.missing
 
 
 def label_responses(
@@ -173,7 +201,7 @@ def _all_identical(values: Sequence[Sequence[Sequence[Any]]]) -> bool:
 def _match_keys(texts: Sequence[Sequence[Sequence[str]]], metric: str) -> list[list[list[str]]]:
     from pytest_convergence.represent.ngrams import normalize_text
 
-    key = normalize_text if metric == "normalized" else str
+    key = str if metric == "exact" else normalize_text
     return [[[key(text) for text in cell] for cell in row] for row in texts]
 
 
@@ -187,7 +215,10 @@ def _feature_function(metric: str | Callable[..., Any]) -> Callable[[Sequence[st
     raise RepresentationError(
         f"unknown metric {metric!r}",
         details=[f"known: {', '.join(METRICS)}"],
-        fix=["name one of them, or give a callable from texts to features of shape (n, d)"],
+        fix=[
+            "name one of them, or give kernel(function) for a similarity of two texts",
+            "or a callable from texts to features of shape (n, d)",
+        ],
     )
 
 

@@ -15,6 +15,7 @@ from pytest_convergence.errors import ConvergenceError, RepresentationError
 from pytest_convergence.models.response import Missing, Response
 from pytest_convergence.models.secrets import redact
 from pytest_convergence.represent.features import Label
+from pytest_convergence.represent.labels.asking import ModelAsk, as_asks, ask_all
 from pytest_convergence.represent.labels.reading import plain, unusable
 from pytest_convergence.text import printable
 
@@ -65,6 +66,17 @@ class Judge:
         if without is not None:
             return without
         return self.decide(self.verdicts(response.text, data))
+
+    def prepare(self, asked: Iterable[tuple[Response, Mapping[str, Any]]]) -> None:
+        """Ask the judges that are models about all these answers at once, before they are read."""
+        prompts = dict.fromkeys(
+            self.prompt(response.text, data)
+            for response, data in asked
+            if unusable(response) is None
+        )
+        models = [ask for _, ask in self.asks if isinstance(ask, ModelAsk)]
+        if models and prompts:
+            ask_all([(ask, prompt) for ask in models for prompt in prompts])
 
     def verdicts(self, text: str, data: Mapping[str, Any]) -> tuple[Verdict, ...]:
         """What each judge says of one answer, in the order of the judges."""
@@ -136,12 +148,13 @@ class JudgeAgreement:
 
 
 def judge(
-    asks: Ask | Mapping[str, Ask],
+    asks: str | Ask | Sequence[str] | Mapping[str, str | Ask],
     rubric: str,
     *,
     labels: Sequence[str] = ("yes", "no"),
     quorum: int | None = None,
     shown: Sequence[str] = (),
+    decoding: Mapping[str, Any] | None = None,
     name: str = "judge",
     version: str = "1",
 ) -> Judge:
@@ -153,7 +166,9 @@ def judge(
     Parameters
     ----------
     asks
-        A callable from a prompt to a model's reply, or several by name.
+        A model as a panel would name it (``"openai/gpt-4o"``), several, or callables from a prompt
+        to a reply by name. Models are asked in the name of the running test: their replies are
+        recorded beside its cassettes, replayed, and counted in its budget.
     rubric
         What the labels mean, in words that a person could judge by.
     labels
@@ -162,6 +177,8 @@ def judge(
         How many judges must answer; more than half of them by default.
     shown
         Names of the case's parameters that judges see, for example ``["prompt", "answer"]``.
+    decoding
+        What is sent with the question to judges that are models: ``{"temperature": 0}``.
     name, version
         Into baselines and messages. Change the version with the rubric or the judges.
 
@@ -170,7 +187,7 @@ def judge(
     RepresentationError
         For no judge, an empty rubric, fewer than two labels, or a quorum out of range.
     """
-    panel = tuple(asks.items()) if isinstance(asks, Mapping) else (("judge", asks),)
+    panel = as_asks(asks, decoding)
     needed = len(panel) // 2 + 1 if quorum is None else quorum
     folded = {label.casefold() for label in labels}
     if not panel or not rubric.strip() or len(folded) < max(2, len(labels)):
