@@ -178,3 +178,30 @@ def test_the_bootstrap_of_many_responses_agrees_with_the_jackknife() -> None:
     assert jackknife is not None
     assert bootstrap is not None
     assert bootstrap.high - bootstrap.low == pytest.approx(jackknife.high - jackknife.low, rel=0.15)
+
+
+def test_similarity_does_not_depend_on_which_pairs_have_samples_enough_for_a_ceiling() -> None:
+    rng = np.random.default_rng(9)
+    draws = rng.normal(size=(1, 8, 1, 6)) + 0.7 * rng.normal(size=(3, 8, 3, 6))
+    draws /= np.linalg.norm(draws, axis=3, keepdims=True)
+    sparse = [list(row) for row in draws]
+    # Models 0 and 1 share five prompts, on which model 1 has one response each.
+    for p in range(5):
+        sparse[1][p] = sparse[1][p][:1]
+    for p in range(5, 8):
+        sparse[0][p] = sparse[0][p][:0]
+    sparse[1] += list(draws[1][:6])
+    sparse[0] += [block[:0] for block in draws[0][:6]]
+    sparse[2] += list(draws[2][:6])
+    names = [f"p{p:02}" for p in range(14)]
+    single = estimate_group(
+        Summaries.from_features(sparse, models="abc", prompts=names), seed=0, permutations=0
+    )
+    doubled = [[np.tile(block, (2, 1)) for block in row] for row in sparse]
+    several = estimate_group(
+        Summaries.from_features(doubled, models="abc", prompts=names), seed=0, permutations=0
+    )
+    assert single.samples > 1
+    assert single.score is None
+    assert several.similarity == pytest.approx(single.similarity, abs=1e-12)
+    assert several.floor == pytest.approx(single.floor, abs=1e-12)

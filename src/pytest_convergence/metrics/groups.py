@@ -79,7 +79,7 @@ def why_undefined(panel: Jackknifed) -> str | None:
         return f"{count} families of prompts: a score needs at least {LEAST_FAMILIES}"
     room, error = float(panel.values.room), float(panel.room_error)
     if not np.isfinite(room + error):
-        return "no two models share enough prompts"
+        return "some models share too few prompts, or too few with two responses each"
     if room < LEAST_ROOM:
         return f"ceiling - floor is {room:.3f}, under {LEAST_ROOM}: agreement by chance is all"
     if room < LEAST_ERRORS * error:

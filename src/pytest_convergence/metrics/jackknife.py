@@ -20,6 +20,9 @@ from pytest_convergence.stats.intervals import (
     standard_error,
 )
 
+# Families that leave two, and so a floor, when one is left out.
+_SPARE_ONE = 3
+
 
 @dataclass(frozen=True, eq=False)
 class Jackknifed:
@@ -125,7 +128,7 @@ def jackknife_panel(
     families = terms.by_family(starts)
     without = values_without(families, replicated=replicated)
     shared = families.shared > 0
-    rows, columns = np.nonzero(_usable(everywhere, without, shared))
+    rows, columns = np.nonzero(_usable(everywhere, shared))
     chosen = (rows, columns)
     pairs = Jackknifed(
         everywhere.chosen(rows, columns),
@@ -150,13 +153,14 @@ def jackknife_panel(
     return PanelJackknife(everywhere, rows, columns, pairs, panel, prompts)
 
 
-def _usable(
-    values: PairValues, without: PairValues, shared: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Pairs of different models that can spare any family; failing that, that share a prompt."""
+def _usable(values: PairValues, shared: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pairs of different models that can spare any family; failing that, that share a prompt.
+
+    What makes a pair count is the prompts it shares and never its samples, or else similarity
+    would change with their number.
+    """
     pairs = np.triu(np.isfinite(values.similarity), k=1)
-    spared = np.isfinite(without.room) & np.isfinite(without.similarity)
-    sturdy = pairs & (spared | ~shared).all(axis=2) & np.isfinite(values.room)
+    sturdy = pairs & (shared.sum(axis=2) >= _SPARE_ONE)
     return sturdy if sturdy.any() else pairs
 
 
