@@ -222,6 +222,8 @@ class Evaluation:
         from pytest_convergence.sampling.plan import Unit, cassette_path
 
         model = self.model(name)
+        if model.decoding is not None:
+            decoding = model.decoding.merged(decoding)
         return Unit(
             cassette=cassette_path(case.test_file, case.test_name, model.name),
             test=case.nodeid,
@@ -229,15 +231,14 @@ class Evaluation:
             prompt_id=case.prompt_id,
             request=self.request(case, model, decoding),
             samples=case.declaration.samples,
+            decoding=decoding,
         )
 
     def request(self, case: Case, model: Model, decoding: Decoding) -> WireRequest:
-        """What is sent for a case: its prompt in the template, with its decoding parameters."""
+        """What is sent for a case: its prompt in the template, with these decoding parameters."""
         prompt = case.prompt
         if case.declaration.template is not None and isinstance(prompt, str):
             prompt = fill(case.declaration.template, case, prompt=prompt)
-        if model.decoding is not None:
-            decoding = model.decoding.merged(decoding)
         return model.adapter.request(
             model=model.model, base_url=model.base_url, prompt=prompt, decoding=decoding
         )

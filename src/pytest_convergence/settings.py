@@ -108,6 +108,18 @@ def _pairs(text: str) -> dict[str, Any]:
     return result
 
 
+def _prices(text: str) -> dict[str, tuple[float, float]]:
+    """``local/qwen3=0.1/0.4,openai/gpt-4o=2.5/10``."""
+    result = {}
+    for part in _names(text):
+        model, separator, price = part.rpartition("=")
+        asked, slash, answered = price.partition("/")
+        if not (separator and slash):
+            raise ValueError(f"write model=in/out, such as local/qwen3=0.1/0.4, not {part!r}")
+        result[model.strip()] = (float(asked), float(answered))
+    return result
+
+
 OPTIONS = (
     Option(
         "models",
@@ -181,6 +193,13 @@ OPTIONS = (
         sources=(),
     ),
     Option("max_cost", "stop sampling at this many US dollars", _positive, None, "DOLLARS"),
+    Option(
+        "prices",
+        "US dollars for a million tokens in and out: local/qwen3=0.1/0.4",
+        _prices,
+        {},
+        "MODEL=IN/OUT,…",
+    ),
     Option(
         "retry_missing",
         "ask again where a recorded answer is a final failure",

@@ -172,4 +172,5 @@ def sampling_settings(settings: Settings, *, run: str | None = None) -> Sampling
         max_retries=settings["max_retries"],
         retry_missing=settings["retry_missing"],
         max_cost=settings["max_cost"],
+        prices=settings["prices"],
     )
