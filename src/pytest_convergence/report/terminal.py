@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_convergence.report.columns import Signs, shortened, signs_for
 from pytest_convergence.report.gate import gate_counts, gate_lines
+from pytest_convergence.report.swap import swap_counts
+from pytest_convergence.report.tables import matrix_rows, table_rows, unsettled
 from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
@@ -37,28 +40,43 @@ def write_summary(terminal: Any, run: Mapping[str, Any], *, verbose: int) -> Non
     terminal
         pytest's terminal reporter.
     verbose
-        pytest's verbosity: below 0 only the last line, above 1 every case.
+        pytest's verbosity: below 0 only the last line, above 1 every case, name and matrix.
     """
     groups, cases = run["groups"], [case for case in run["cases"] if "verdict" in case]
     checks = run.get("checks", [])
     if verbose >= 0:
-        terminal.write_sep("=", "convergence")
-        width = terminal._tw.fullwidth
-        _write_table(terminal, "group", groups, width, limit=None)
-        notable = cases if verbose > 1 else [case for case in cases if not case["passed"]]
-        _write_table(terminal, "case", notable, width, limit=None if verbose > 1 else _FEW)
-        shown = checks if verbose > 1 else [c for c in checks if not c["passed"] or _of_group(c)]
-        _write_table(terminal, "check", shown, width, limit=None if verbose > 1 else _FEW)
-        _write_missing(terminal, run["models"], everything=verbose > 1)
-        _write_matrix(terminal, groups, width)
-    for line in gate_lines(run) if run.get("gate") and verbose >= 0 else ():
-        terminal.write_line(line)
+        _write_whole(terminal, run, cases, everything=verbose > 1)
     for problem in run["problems"]:
         terminal.write_line(f"convergence: {printable(problem)}", red=True)
     failed = any(not entry["passed"] for entry in (*groups, *cases, *checks)) or bool(
         run["problems"]
     )
     terminal.write_line(verdict_line(run), red=failed, green=not failed, bold=True)
+
+
+def _write_whole(
+    terminal: Any,
+    run: Mapping[str, Any],
+    cases: Sequence[Mapping[str, Any]],
+    *,
+    everything: bool,
+) -> None:
+    groups, checks = run["groups"], run.get("checks", [])
+    signs = signs_for(getattr(terminal._tw._file, "encoding", None))
+    if not everything:
+        cases = [case for case in cases if not case["passed"]]
+        checks = [check for check in checks if not check["passed"] or _of_group(check)]
+    few = None if everything else _FEW
+    terminal.write_sep("=", "convergence")
+    _write_table(terminal, "group", groups, signs, limit=None, whole=everything)
+    _write_table(terminal, "case", cases, signs, limit=few, whole=everything)
+    _write_table(terminal, "check", checks, signs, limit=few, whole=everything)
+    if any(unsettled(entry) for entry in (*groups, *cases[:few], *checks[:few])):
+        terminal.write_line("* unsettled: the interval straddles the threshold")
+    _write_missing(terminal, run["models"], signs, everything=everything)
+    _write_matrices(terminal, groups, signs, everything=everything)
+    for line in gate_lines(run) if run.get("gate") else ():
+        terminal.write_line(line)
 
 
 def verdict_line(run: Mapping[str, Any]) -> str:
@@ -73,6 +91,8 @@ def verdict_line(run: Mapping[str, Any]) -> str:
         )
         if entries
     ]
+    if swap_counts(run["groups"]):
+        parts.append(f"swap: {swap_counts(run['groups'])}")
     if run.get("gate"):
         parts.append(f"gate: {gate_counts(run['groups'], run['gate']['vanished']) or 'no group'}")
     simulated = [model["name"] for model in run["models"] if model["simulated"]]
@@ -110,49 +130,25 @@ def worst_first(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def _write_table(
-    terminal: Any, noun: str, entries: Sequence[Mapping[str, Any]], width: int, limit: int | None
+    terminal: Any,
+    noun: str,
+    entries: Sequence[Mapping[str, Any]],
+    signs: Signs,
+    *,
+    limit: int | None,
+    whole: bool,
 ) -> None:
     if not entries:
         return
-    quantity = {"group": "score", "case": "similarity", "check": "value"}[noun]
-    name_width = max(width - 53, 16)
-    own = "within" if noun == "case" else "bound"
-    chance = f"{'floor':>6}{'ceil':>6}" if noun == "group" else f"{own:>12}"
-    terminal.write_line(
-        f"{noun:<{name_width}}{quantity + ' [interval]':>20}{chance}{'miss':>5}  verdict", bold=True
-    )
     ordered = worst_first(entries)
-    for entry in ordered[:limit]:
-        colour = {"green": True} if entry["passed"] else {"red": True}
-        if entry["verdict"] in (None, "incomplete", "inconclusive") or not entry["settled"]:
-            colour = {"yellow": True}
-        terminal.write(_row(entry, noun, name_width))
-        terminal.line("  " + _verdict(entry), **colour)
+    rows = table_rows(noun, ordered[:limit], terminal._tw.fullwidth, signs, whole=whole)
+    for number, row in enumerate(rows):
+        terminal.write(row.text, bold=number == 0)
+        terminal.line(row.verdict, **({row.colour: True} if row.colour else {}))
     if limit is not None and len(ordered) > limit:
-        terminal.write_line(f"… and {_counted(len(ordered) - limit, noun)} more (-vv shows all)")
-
-
-def _row(entry: Mapping[str, Any], noun: str, name_width: int) -> str:
-    name = _shortened(_name(entry), name_width - 1)
-    if noun == "group":
-        chance = f"{_figure(entry.get('floor')):>6}{_figure(entry.get('ceiling')):>6}"
-    elif noun == "check":
-        sign = ">=" if entry["direction"] == "at_least" else "<="
-        bound = "-" if entry["threshold"] is None else f"{sign} {entry['threshold']:.2f}"
-        chance = f"{bound:>12}"
-    else:
-        chance = f"{_figure(entry['within']):>12}"
-    return f"{name:<{name_width}}{_value(entry):>20}{chance}{len(entry['missing']):>5}"
-
-
-def _name(entry: Mapping[str, Any]) -> str:
-    """A case by its test and prompt, a group by what tells it from the others of its test."""
-    name = printable(str(entry["id"]).split("::", 1)[-1])
-    if "prompts" not in entry and "[group" not in name:
-        return name
-    test = name.split("[group", 1)[0]
-    parts = [printable(entry[part]) for part in ("capability", "arm") if entry[part]]
-    return f"{' '.join(parts)} ({test})" if parts else test
+        terminal.write_line(
+            f"{signs.cut} and {_counted(len(ordered) - limit, noun)} more (-vv shows all)"
+        )
 
 
 def _of_group(entry: Mapping[str, Any]) -> bool:
@@ -160,34 +156,9 @@ def _of_group(entry: Mapping[str, Any]) -> bool:
     return "[group" in str(entry["id"])
 
 
-def _shortened(text: str, width: int) -> str:
-    if len(text) <= width:
-        return text
-    return f"{text[: width - 1]}…"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _value(entry: Mapping[str, Any]) -> str:
-    interval = entry["interval"]
-    value = _figure(entry["value"])
-    if interval is None or entry["value"] is None:
-        return value
-    return f"{value} [{_figure(interval['low'])}, {_figure(interval['high'])}]"
-
-
-def _verdict(entry: Mapping[str, Any]) -> str:
-    if entry["verdict"] is None:
-        return "reported"
-    unsettled = (
-        entry["verdict"] in ("converged", "diverged", "met", "missed") and not entry["settled"]
-    )
-    return f"{entry['verdict']}{' (unsettled)' if unsettled else ''}"
-
-
-def _write_missing(terminal: Any, models: Sequence[Mapping[str, Any]], *, everything: bool) -> None:
+def _write_missing(
+    terminal: Any, models: Sequence[Mapping[str, Any]], signs: Signs, *, everything: bool
+) -> None:
     lacking = sorted(
         (model for model in models if model["missing"]),
         key=lambda model: -sum(model["missing"].values()),
@@ -198,11 +169,10 @@ def _write_missing(terminal: Any, models: Sequence[Mapping[str, Any]], *, everyt
     limit = len(lacking) if everything else _FEW
     for model in lacking[:limit]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(model["missing"].items()))
-        terminal.write_line(
-            f"  {printable(model['name'], limit=40)}: {kinds} of {model['responses']}"
-        )
+        line = f"  {printable(model['name'], limit=40)}: {kinds} of {model['responses']}"
+        terminal.write_line(shortened(line, terminal._tw.fullwidth, signs))
     if len(lacking) > limit:
-        terminal.write_line(f"  … and {len(lacking) - limit} more models (-vv shows all)")
+        terminal.write_line(f"  {signs.cut} and {len(lacking) - limit} more models (-vv shows all)")
     hopeless = [m["name"] for m in lacking if sum(m["missing"].values()) == m["responses"]]
     rest = [model["name"] for model in models if model["name"] not in hopeless]
     if hopeless and rest and len(",".join(rest)) < 600:
@@ -212,21 +182,13 @@ def _write_missing(terminal: Any, models: Sequence[Mapping[str, Any]], *, everyt
         )
 
 
-def _write_matrix(terminal: Any, groups: Sequence[Mapping[str, Any]], width: int) -> None:
-    """The pair matrix of the worst group, where it fits."""
-    shown = next((g for g in worst_first(groups) if g.get("pairs") and len(g["present"]) > 2), None)
-    if shown is None or len(shown["present"]) > _MATRIX:
-        return
-    names = [printable(name) for name in shown["present"]]
-    label = min(max(len(name) for name in names), width - 4 - 7 * len(names))
-    if label < 8:
-        return
-    kind = "score" if shown["score"] is not None else "similarity"
-    terminal.write_line(f"{kind} of pairs in {_shortened(_name(shown), width - 24)}", bold=True)
-    terminal.write_line(" " * (label + 4) + "".join(f"{i + 1:>7}" for i in range(len(names))))
-    for row, name in enumerate(names):
-        cells = "".join(
-            f"{'·' if row == column else _figure(value):>7}"
-            for column, value in enumerate(shown["pairs"][kind][row])
-        )
-        terminal.write_line(f"{row + 1:>2}  {_shortened(name, label):<{label}}{cells}")
+def _write_matrices(
+    terminal: Any, groups: Sequence[Mapping[str, Any]], signs: Signs, *, everything: bool
+) -> None:
+    """The pair matrix of the worst group, or of every group, where it fits."""
+    shown = [g for g in worst_first(groups) if g.get("pairs") and len(g["present"]) > 2]
+    for group in shown if everything else shown[:1]:
+        if len(group["present"]) > _MATRIX and not everything:
+            return
+        for number, line in enumerate(matrix_rows(group, terminal._tw.fullwidth, signs)):
+            terminal.write_line(line, bold=number == 0)

@@ -1,0 +1,157 @@
+"""The summary's tables as lines of text, each no wider than the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_convergence.report.columns import Signs, bar, padded, seen_width, shortened
+from pytest_convergence.text import printable
+
+_SETTLING = ("converged", "diverged", "met", "missed")
+_BAR = 12
+_WIDEST_NAME = 44
+_WIDEST_BAR = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table and, set apart for its colour, the verdict that ends it."""
+
+    text: str
+    verdict: str = ""
+    colour: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    name: int
+    bar: int
+
+
+def _layout(noun: str, width: int) -> _Layout:
+    """What is left by the columns that are always as wide goes to the name, then to the bar."""
+    fixed = 19 + (10 if noun == "group" else 8) + 1 + 5 + 2 + 13
+    room = max(width, 60) - fixed
+    name = min(max(room - _BAR, 12), _WIDEST_NAME)
+    return _Layout(name, min(max(room - name, 4), _WIDEST_BAR))
+
+
+def table_rows(
+    noun: str, entries: Sequence[Mapping[str, Any]], width: int, signs: Signs, *, whole: bool
+) -> Iterator[Row]:
+    """A heading and a line for each group, case or check, in the order given.
+
+    Parameters
+    ----------
+    whole
+        Whether a name that is too long gets a line of its own rather than being cut.
+    """
+    layout = _layout(noun, width)
+    quantity = {"group": "score [interval]", "case": "similarity", "check": "value [interval]"}[
+        noun
+    ]
+    bounds = {
+        "group": f"{'floor':>5}{'ceil':>5}",
+        "case": f"{'within':>8}",
+        "check": f"{'bound':>8}",
+    }
+    axis = f"0{' ' * (layout.bar - 2)}1"
+    yield Row(f"{noun:<{layout.name}}{quantity:>19}{bounds[noun]} {axis}{'miss':>5}  verdict")
+    for entry in entries:
+        name = entry_name(entry)
+        cut = _fitting(entry, layout.name - 1, signs)
+        if whole and cut != name:
+            yield Row(name)
+            cut = ""
+        yield Row(
+            f"{padded(cut, layout.name, signs)}{_value(entry):>19}{_bounds(entry, noun)} "
+            f"{bar(entry, layout.bar, signs)}{len(entry['missing']):>5}  ",
+            _verdict(entry),
+            _colour(entry),
+        )
+
+
+def entry_name(entry: Mapping[str, Any]) -> str:
+    """A case by its prompt, a group by what tells it from the others of its test; and the test."""
+    name, test = _name_and_test(entry)
+    return f"{name} ({test})" if name and test else name or test
+
+
+def _name_and_test(entry: Mapping[str, Any]) -> tuple[str, str]:
+    whole = printable(str(entry["id"]).split("::", 1)[-1])
+    test = whole.split("[", 1)[0].split("#", 1)[0]
+    if "prompts" in entry or "[group" in whole:
+        parts = (printable(str(entry[part])) for part in ("capability", "arm") if entry[part])
+        return " ".join(parts), test
+    if entry.get("prompt_id"):
+        return printable(str(entry["prompt_id"])), test
+    return whole, ""
+
+
+def _fitting(entry: Mapping[str, Any], width: int, signs: Signs) -> str:
+    """The name with its test where there is room for both, else without, else cut."""
+    whole = entry_name(entry)
+    return (
+        whole
+        if seen_width(whole) <= width
+        else shortened(_name_and_test(entry)[0] or whole, width, signs)
+    )
+
+
+def unsettled(entry: Mapping[str, Any]) -> bool:
+    """Whether the estimate decided although the interval straddles the threshold."""
+    return entry["verdict"] in _SETTLING and not entry["settled"]
+
+
+def figure(value: float | None) -> str:
+    """A number to two places, ``-`` where there is none."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _value(entry: Mapping[str, Any]) -> str:
+    interval, value = entry["interval"], figure(entry["value"])
+    if interval is None or entry["value"] is None:
+        return value
+    return f"{value} [{figure(interval['low'])}, {figure(interval['high'])}]"
+
+
+def _bounds(entry: Mapping[str, Any], noun: str) -> str:
+    if noun == "group":
+        return f"{figure(entry.get('floor')):>5}{figure(entry.get('ceiling')):>5}"
+    if noun == "case":
+        return f"{figure(entry.get('within')):>8}"
+    if entry["threshold"] is None:
+        return f"{'-':>8}"
+    sign = ">=" if entry["direction"] == "at_least" else "<="
+    return f"{sign + ' ' + figure(entry['threshold']):>8}"
+
+
+def _verdict(entry: Mapping[str, Any]) -> str:
+    return f"{entry['verdict'] or 'reported'}{'*' if unsettled(entry) else ''}"
+
+
+def _colour(entry: Mapping[str, Any]) -> str:
+    if entry["verdict"] in (None, "incomplete", "inconclusive") or not entry["settled"]:
+        return "yellow"
+    return "green" if entry["passed"] else "red"
+
+
+def matrix_rows(group: Mapping[str, Any], width: int, signs: Signs) -> list[str]:
+    """The pair matrix of a group; nothing where it does not fit."""
+    names = [printable(name) for name in group["present"]]
+    longest, room = max(map(seen_width, names)), width - 4 - 7 * len(names)
+    if room < min(longest, 8):
+        return []
+    label = min(longest, room)
+    kind = "score" if group["score"] is not None else "similarity"
+    title = shortened(f"{kind} of pairs in {entry_name(group)}", width, signs)
+    rows = [title, " " * (label + 4) + "".join(f"{i + 1:>7}" for i in range(len(names)))]
+    for row, name in enumerate(names):
+        cells = "".join(
+            f"{signs.itself if row == column else figure(value):>7}"
+            for column, value in enumerate(group["pairs"][kind][row])
+        )
+        rows.append(f"{row + 1:>2}  {padded(name, label, signs)}{cells}")
+    return rows
