@@ -40,13 +40,13 @@ _HOMES = {
     "SameModelResult": "same_model",
     "assert_converges": "assertions",
     "assert_diverges": "assertions",
+    "assert_equivalent": "swap",
     "assert_rate": "rates",
     "assert_rate_difference": "rates",
     "assert_same_model": "same_model",
     "callable_model": "models.callables",
     "convergent_groups": "model_groups",
     "kernel": "represent.kernels",
-    "assert_equivalent": "swap",
     "labels": "represent",
 }
 

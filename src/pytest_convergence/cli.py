@@ -55,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     move.add_argument("new", help="its node id now")
     move.add_argument("--cassettes", default="cassettes", metavar="DIR")
     move.set_defaults(run=_move)
+    demo = commands.add_parser(
+        "demo",
+        help="see the gate at work: run, bless, change, gate; offline",
+        description="Copies a small suite into an empty folder and walks through it.",
+    )
+    demo.add_argument("folder", nargs="?", default="convergence-demo", type=Path)
+    demo.set_defaults(run=_demo)
     report = commands.add_parser(
         "report",
         help="rebuild the page of a saved run",
@@ -177,6 +184,12 @@ def _move(parsed: argparse.Namespace) -> int:
         print(f"{old} -> {new}")
     print(f"convergence move: {len(moved)} files")
     return 0
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from pytest_convergence.demo.walk import walk
+
+    return walk(parsed.folder)
 
 
 def _export_onnx(parsed: argparse.Namespace) -> int:

@@ -53,6 +53,10 @@ def start_session(config: pytest.Config) -> None:
             from pytest_convergence.baseline.keeper import check_settings
 
             check_settings(settings)
+        if settings["candidate"] is not None:
+            from pytest_convergence.swap import check_swap
+
+            check_swap(settings)
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     session = ConvergenceSession(config, settings)
@@ -139,7 +143,7 @@ class ConvergenceSession:
 
     def listen(self) -> None:
         """Called on the process that reports: what reads reports beside the record."""
-        if self.settings["baseline"] is not None:
+        if self.settings["baseline"] is not None and self.settings["candidate"] is None:
             from pytest_convergence.baseline.keeper import Keeper
 
             self.keeper = Keeper(self.settings, self.config.args)
@@ -269,7 +273,7 @@ class ConvergenceSession:
             }
             for result in results
         ]
-        if kind == "group" and self.settings["baseline"] is not None:
+        if self.settings["baseline"] is not None or self.settings["candidate"] is not None:
             from pytest_convergence.baseline.gate import with_gate
 
             entries = with_gate(entries, item, results)

@@ -107,13 +107,15 @@ class Gate:
 def with_gate(
     entries: Sequence[Mapping[str, Any]], item: pytest.Item, results: Sequence[Result]
 ) -> list[Mapping[str, Any]]:
-    """A group's entries as they ride on its report, with the decision and the new block."""
+    """A test's entries as they ride on its report, with what was decided and the new block."""
     extended: list[Mapping[str, Any]] = []
     for entry, result in zip(entries, results, strict=True):
-        decision = getattr(result, "gate", None)
-        if decision is not None:
-            entry = {**entry, "result": {**entry["result"], "gate": decision.as_dict()}}
-            if block_key in item.stash:
-                entry["baseline"] = item.stash[block_key]
-        extended.append(entry)
+        found = dict(entry)
+        for name in ("gate", "swap"):
+            decided = getattr(result, name, None)
+            if decided is not None:
+                found["result"] = {**found["result"], name: decided.as_dict()}
+        if getattr(result, "gate", None) is not None and block_key in item.stash:
+            found["baseline"] = item.stash[block_key]
+        extended.append(found)
     return extended

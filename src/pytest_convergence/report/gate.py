@@ -52,9 +52,10 @@ def _how(decision: Decision) -> list[str]:
     lines = []
     if decision.pvalue is not None:
         guarded = "agreement" if decision.direction == "converges" else "diversity"
+        noun = "group" if decision.groups == 1 else "groups"
         looks = f" x {decision.looks} looks" if decision.looks > 1 else ""
         lines.append(
-            f"the test guards {guarded}; significant is p under .05/({decision.groups} groups"
+            f"the test guards {guarded}; significant is p under .05/({decision.groups} {noun}"
             f"{looks}), smallest effect {decision.smallest_effect:g}; by {decision.method}"
         )
         lines.append(f"{decision.compared} of {decision.prompts} prompts compared")
@@ -145,7 +146,7 @@ def gate_lines(run: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {gate['status']:<10} {name}: {entry_line(gate)}")
     lines += [
         f"  {'vanished':<10} {printable(name)}: in the baseline, no longer collected"
-        for name in run["gate"]["vanished"]
+        for name in (run.get("gate") or {}).get("vanished", ())
     ]
     return [printable(line, limit=220) for line in lines]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_convergence.report.columns import Signs, shortened, signs_for
 from pytest_convergence.report.gate import gate_counts, gate_lines
-from pytest_convergence.report.swap import swap_counts
+from pytest_convergence.report.swap import swap_counts, swap_lines
 from pytest_convergence.report.tables import matrix_rows, table_rows, unsettled
 from pytest_convergence.text import printable
 
@@ -75,7 +75,7 @@ def _write_whole(
         terminal.write_line("* unsettled: the interval straddles the threshold")
     _write_missing(terminal, run["models"], signs, everything=everything)
     _write_matrices(terminal, groups, signs, everything=everything)
-    for line in gate_lines(run) if run.get("gate") else ():
+    for line in (*gate_lines(run), *swap_lines(groups)):
         terminal.write_line(line)
 
 

@@ -1,0 +1,1 @@
+"""``convergence demo``: record, bless, change a model, and see the gate fail; offline."""

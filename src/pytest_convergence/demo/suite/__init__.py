@@ -1,0 +1,1 @@
+"""The example suite that ``convergence demo`` copies into an empty folder."""
