@@ -87,9 +87,11 @@ class PairValues:
 
     @property
     def score(self) -> Floats:
-        """(similarity - floor) / (ceiling - floor); not finite where there is no room."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (self.similarity - self.floor) / self.room
+        """(similarity - floor) / (ceiling - floor); nan where there is no room."""
+        room = self.room
+        score: Floats = np.full(np.shape(room), np.nan)
+        np.divide(self.similarity - self.floor, room, out=score, where=room != 0)
+        return score
 
 
 def family_starts(families: tuple[str, ...]) -> NDArray[np.intp]:
