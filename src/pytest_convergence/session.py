@@ -252,9 +252,11 @@ class ConvergenceSession:
         entries = self._entries(item)
         if entries:
             from pytest_convergence.report.junit import properties
+            from pytest_convergence.report.pytest_html import add_panels
 
             # The teardown's report, from which JUnit takes them, has the item's.
             item.user_properties += properties(entries)
+            add_panels(self.config, report, entries)
         if entries or is_eval(item):
             setattr(report, ATTRIBUTE, as_attribute(entries, crossing=not self.worker.alone))
 
