@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_convergence.assertions import assert_converges, assert_diverges
+    from pytest_convergence.assertions import assert_converges, assert_diverges, from_responses
     from pytest_convergence.errors import ConvergenceError
     from pytest_convergence.model_groups import ModelGroupsResult, convergent_groups
     from pytest_convergence.models.callables import callable_model
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from pytest_convergence.represent.kernels import kernel
     from pytest_convergence.results import ConvergenceFailure, ConvergenceResult
     from pytest_convergence.same_model import SameModelResult, assert_same_model
+    from pytest_convergence.stats.power import (
+        families_needed,
+        power,
+        spread_from_pilot,
+        spread_from_values,
+        suggest_threshold,
+    )
     from pytest_convergence.swap import assert_equivalent
 
 _HOMES = {
@@ -46,8 +53,14 @@ _HOMES = {
     "assert_same_model": "same_model",
     "callable_model": "models.callables",
     "convergent_groups": "model_groups",
+    "families_needed": "stats.power",
+    "from_responses": "assertions",
     "kernel": "represent.kernels",
     "labels": "represent",
+    "power": "stats.power",
+    "spread_from_pilot": "stats.power",
+    "spread_from_values": "stats.power",
+    "suggest_threshold": "stats.power",
 }
 
 __all__ = [
@@ -68,8 +81,14 @@ __all__ = [
     "assert_same_model",
     "callable_model",
     "convergent_groups",
+    "families_needed",
+    "from_responses",
     "kernel",
     "labels",
+    "power",
+    "spread_from_pilot",
+    "spread_from_values",
+    "suggest_threshold",
 ]
 
 

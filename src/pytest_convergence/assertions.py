@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_convergence.declaration import Declaration, Direction
     from pytest_convergence.models.response import Response
     from pytest_convergence.represent.features import Labeller
+    from pytest_convergence.represent.representation import SampledCase
 
 Concluded = TypeVar("Concluded", bound=Result)
 Responses: TypeAlias = "Panel | Samples | Mapping[str, Sequence[str | Response]]"
@@ -231,28 +232,74 @@ def as_samples(models: Responses) -> Samples:
     )
 
 
+def from_responses(
+    prompts: Mapping[str, Mapping[str, Sequence[str | Response]]],
+    *,
+    data: Mapping[str, Mapping[str, Any]] | None = None,
+    families: Mapping[str, str] | None = None,
+) -> Samples:
+    """Responses to several prompts that you already have, to be judged as a group.
+
+    Parameters
+    ----------
+    prompts
+        ``{prompt id: {model: [responses]}}``; the models of the first prompt are the panel.
+    data
+        By prompt id what a labeller reads: ``{"peru": {"answer": "Lima"}}``.
+    families
+        By prompt id, for prompts that are variants of one another.
+
+    Raises
+    ------
+    SettingsError
+        For no prompt, a prompt without one of the models, or what is no list of responses.
+    """
+    if not prompts:
+        raise SettingsError("there are no responses", fix=['{"prompt": {"model": ["text"]}}'])
+    panel = tuple(map(str, next(iter(prompts.values()))))
+    cases = []
+    for name, given in prompts.items():
+        if sorted(map(str, given)) != sorted(panel):
+            raise SettingsError(
+                f"the prompt {name!r} has responses of {', '.join(map(str, given)) or 'nobody'}",
+                details=[f"the first prompt has them of {', '.join(panel)}"],
+                fix=["give every prompt every model; an empty list for one that did not answer"],
+            )
+        read = {str(model): _as_responses(model, texts) for model, texts in given.items()}
+        known, family = (data or {}).get(name, {}), (families or {}).get(name, name)
+        cases.append(_case(str(name), read, known, str(family)))
+    return Samples(current_test(), panel, cases, group=True)
+
+
 def _plain(models: Mapping[str, Sequence[str | Response]]) -> Samples:
+    test = current_test()
+    responses = {str(name): _as_responses(name, given) for name, given in models.items()}
+    name = f"texts-{len(test.results) if test else 0}"
+    case = _case(name, responses, test.data if test else {}, "texts")
+    return Samples(test, tuple(responses), [case], group=False)
+
+
+def _case(
+    name: str, responses: Mapping[str, Sequence[Response]], data: Mapping[str, Any], family: str
+) -> SampledCase:
+    """Responses that came from no panel, as a case of the running test, if there is one."""
     from pytest_convergence.represent.representation import SampledCase
 
     test = current_test()
-    where = test.nodeid if test else "assertion"
-    count = len(test.results) if test else 0
-    responses = {str(name): _as_responses(name, given) for name, given in models.items()}
+    where, store = "assertion", Path("texts.json")
     if test is not None:
+        where = test.nodeid
         store = test.evaluation.text_store(test.test_file, test.test_name)
-    else:
-        store = Path("texts.json")
-    case = SampledCase(
-        id=f"{where}#texts-{count}",
+    return SampledCase(
+        id=f"{where}#{name}",
         nodeid=where,
-        prompt_id=f"texts-{count}",
+        prompt_id=name,
         prompt="",
-        family="texts",
-        data=dict(test.data) if test else {},
+        family=family,
+        data=dict(data),
         responses=responses,
         stores=dict.fromkeys(responses, store),
     )
-    return Samples(test, tuple(responses), [case], group=False)
 
 
 def _as_responses(name: object, given: Sequence[str | Response]) -> tuple[Response, ...]:

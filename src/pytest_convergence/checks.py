@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_convergence.panel import EvalTest, Samples
     from pytest_convergence.represent.features import Labeller
     from pytest_convergence.represent.representation import SampledCase
+    from pytest_convergence.stats.power import Settlement
+    from pytest_convergence.stats.rates import Rate, RateDifference
     from pytest_convergence.stats.verdicts import Decision
 
 
@@ -181,6 +183,24 @@ def decide_bound(
         )
         return replace(decision, reason=reason)
     return decision
+
+
+def settle_bound(
+    decision: Decision, found: Rate | RateDifference | None, threshold: float | None, answers: int
+) -> Settlement | None:
+    """What would settle a bound that the interval straddles; None where it is settled.
+
+    ``answers`` counts the responses to a single prompt, of which more would have to be taken.
+    """
+    if decision.settled or found is None or threshold is None:
+        return None
+    from pytest_convergence.beside import by_samples
+    from pytest_convergence.stats.power import to_settle
+
+    value = found.rate if hasattr(found, "rate") else found.difference
+    if found.prompts == 1:
+        return by_samples(value, found.interval, threshold, answers)
+    return to_settle(value, found.interval, threshold=threshold, families=found.prompts)
 
 
 def require_models(samples: Samples, wanted: Sequence[str], where: str) -> None:

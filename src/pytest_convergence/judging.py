@@ -143,6 +143,7 @@ def _result(
     models: Sequence[str],
     incomplete: str | None,
 ) -> ConvergenceResult:
+    from pytest_convergence.beside import label_agreement, settlement, text_confounds
     from pytest_convergence.metrics.estimates import GroupEstimate
     from pytest_convergence.represent.labels.judges import agreement_of_labels
     from pytest_convergence.stats.verdicts import decide
@@ -197,4 +198,7 @@ def _result(
         copies=copies(cases, models),
         simulated=question.simulated,
         judges=agreement_of_labels(represented.labels),
+        agreement=label_agreement(represented.labels, models) if quantity == "score" else None,
+        confounds=text_confounds(question, represented, cases) if quantity == "score" else None,
+        settlement=settlement(question, estimate, represented, cases) if not incomplete else None,
     )

@@ -14,6 +14,7 @@ from pytest_convergence.checks import (
     one_bound,
     require_labeller,
     require_models,
+    settle_bound,
 )
 from pytest_convergence.errors import SettingsError
 from pytest_convergence.evidence import Labels
@@ -260,6 +261,7 @@ def judge_rate(
         settled=all(one.settled for one in decisions.values()),
         passed=all(one.passed for one in decisions.values()),
         reason=f"{deciding}: {decision.reason}" if incomplete else decision.reason,
+        settlement=settle_bound(decision, rate, threshold, rate.answers if rate else 0),
         values=outcome.values,
         deciding=deciding,
         rates=rates,
@@ -310,6 +312,7 @@ def _judge_difference(
         settled=decision.settled,
         passed=decision.passed,
         reason=decision.reason,
+        settlement=settle_bound(decision, difference, threshold, int(sums[0][1].sum())),
         values=outcome.values,
         first=pair[0],
         second=pair[1],

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from pytest_convergence.baseline.decision import Decision
     from pytest_convergence.declaration import Direction
+    from pytest_convergence.metrics.confounds import Confounds
     from pytest_convergence.metrics.estimates import GroupEstimate, Interval, PromptEstimate
+    from pytest_convergence.metrics.panel_agreement import PanelAgreement
     from pytest_convergence.models.response import Response
     from pytest_convergence.represent.features import Label
     from pytest_convergence.represent.labels.judges import JudgeAgreement
+    from pytest_convergence.stats.power import Settlement
     from pytest_convergence.swap import Swap
 
 Verdict: TypeAlias = Literal[
@@ -85,6 +88,14 @@ class ConvergenceResult:
         Whether the candidate may replace the incumbent, where that was asked.
     judges
         How far several judges agree, where judges gave the labels.
+    agreement
+        Of a group whose responses have labels: prevalence, agreement raw and corrected for
+        chance, and how often two models are wrong alike.
+    confounds
+        Of a group compared by its texts: how much of the similarity length and format explain.
+    settlement
+        Where the interval straddles the threshold: how many more prompts or samples would settle
+        it, and the smallest difference that these could tell.
     """
 
     id: str
@@ -113,6 +124,9 @@ class ConvergenceResult:
     gate: Decision | None = None
     swap: Swap | None = None
     judges: JudgeAgreement | None = None
+    agreement: PanelAgreement | None = None
+    confounds: Confounds | None = None
+    settlement: Settlement | None = None
 
     @property
     def similarity(self) -> float | None:
@@ -148,6 +162,8 @@ class CheckResult:
         The bound asserted, and whether the value must be at least or at most that.
     verdict
         met, missed, inconclusive, undefined or incomplete; None where nothing was asserted.
+    settlement
+        As of a `ConvergenceResult`.
     """
 
     id: str
@@ -170,6 +186,7 @@ class CheckResult:
     capability: str = ""
     arm: str = ""
     simulated: tuple[str, ...] = ()
+    settlement: Settlement | None = None
 
     def __bool__(self) -> bool:
         return self.passed

@@ -85,6 +85,9 @@ def result_entry(result: Result) -> dict[str, Any]:
         "accuracy": {model: number(share) for model, share in result.accuracy.items()},
         "copies": list(result.copies),
         "judges": plain(result.judges),
+        "agreement": plain(result.agreement),
+        "confounds": plain(result.confounds),
+        "settlement": plain(result.settlement),
     }
     if estimate is not None and result.quantity == "similarity":
         entry["present"] = list(estimate.models)

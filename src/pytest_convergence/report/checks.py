@@ -63,6 +63,8 @@ def _subject(result: CheckResult) -> str:
 def check_message(result: CheckResult) -> str:
     """The whole message of a check."""
     sections = [[check_headline(result)], _context(result), *_numbers(result)]
+    if result.settlement is not None:
+        sections.append(textwrap.wrap(str(result.settlement), _WIDTH))
     sections.append(missing_lines(result))
     return "\n\n".join("\n".join(section) for section in sections if section)
 

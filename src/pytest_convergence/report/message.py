@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pytest_convergence.metrics.estimates import GroupEstimate, PromptEstimate
+from pytest_convergence.report.beside import beside_lines
 from pytest_convergence.report.gate import gate_headline, gate_message
 from pytest_convergence.report.judges import judge_lines
 from pytest_convergence.report.swap import swap_headline, swap_message
@@ -72,7 +73,7 @@ def message(result: ConvergenceResult) -> str:
         gate_message(result.gate).splitlines() if result.gate is not None and regressed else [],
         swap_message(result.swap) if result.swap is not None else [],
         [_verdict_headline(result)],
-        _context(result),
+        [*_context(result), *beside_lines(result)],
         pair_matrix(result),
         _outlier(result),
         _divergent_prompts(result),
