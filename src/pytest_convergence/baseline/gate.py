@@ -15,7 +15,8 @@ from pytest_convergence.baseline.comparison import Rule, compare
 from pytest_convergence.baseline.decision import Decision
 from pytest_convergence.baseline.file import read_baseline
 from pytest_convergence.errors import BaselineError
-from pytest_convergence.represent.representation import represent
+from pytest_convergence.represent.kernels import TextKernel
+from pytest_convergence.represent.representation import PAIR_METRICS, represent
 from pytest_convergence.results import ConvergenceResult
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ class Gate:
             return result
         if result.verdict == "incomplete":
             return replace(result, gate=Decision("incomplete", result.reason))
+        if question.metric in PAIR_METRICS or isinstance(question.metric, TextKernel):
+            reason = (
+                f"metric {question.metric_name} is a number for two texts or two sets of them, and "
+                "a baseline keeps sums of features: its groups are not compared"
+            )
+            return replace(result, gate=Decision("stale", reason))
         represented = represent(
             cases,
             result.models,

@@ -26,11 +26,11 @@ def _told(swap: Mapping[str, Any]) -> str:
         return printable(f"{pair}: {swap['reason']}", limit=400)
     relation = _RELATION[swap["verdict"]]
     told = f" ({swap['reason']})" if swap["reason"] else ""
-    return printable(
-        f"{pair}: less alike than each to itself by {_figure(swap['shortfall'])} "
-        f"[{_figure(swap['low'])}, {_figure(swap['high'])}], {relation} the margin {swap['margin']:g}{told}",
-        limit=400,
+    apart = (
+        f"by {_figure(swap['shortfall'])} [{_figure(swap['low'])}, {_figure(swap['high'])}], "
+        f"{relation} the margin {swap['margin']:g}"
     )
+    return printable(f"{pair}: less alike than each to itself {apart}{told}", limit=400)
 
 
 def swap_message(swap: Swap) -> list[str]:

@@ -23,7 +23,7 @@ from pytest_convergence.metrics.terms import (
     values_without,
 )
 from pytest_convergence.stats.change import Change, change_by_families, change_by_samples
-from pytest_convergence.stats.noise import Slopes, Spread
+from pytest_convergence.stats.noise import Blocks, Slopes, Spread
 
 Movement: TypeAlias = Literal["unchanged", "regressed", "improved"]
 Direction: TypeAlias = Literal["converges", "diverges"]
@@ -73,7 +73,7 @@ class Recording:
     def of(
         cls,
         summaries: Summaries,
-        blocks: Sequence[Sequence[Floats]],
+        blocks: Blocks,
         *,
         samples: int,
         copies: bool = False,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats, Summaries
 from pytest_convergence.metrics.terms import family_starts
+
+# Features of responses by model and prompt: blocks[m][p] has shape (n, d).
+Blocks: TypeAlias = Sequence[Sequence[Floats]] | Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,7 @@ class Spread:
     stacks: Sequence[tuple[NDArray[np.intp], NDArray[np.intp], Floats]]
 
     @classmethod
-    def of(cls, blocks: Sequence[Sequence[Floats]]) -> Spread:
+    def of(cls, blocks: Blocks) -> Spread:
         """From the features of the responses, ``blocks[m][p]`` of shape (n, d)."""
         counts = np.array([[len(block) for block in row] for row in blocks])
         stacks = []
