@@ -148,9 +148,19 @@ def vectors(study: Study, model: int) -> Grid:
     return to_grid(np.repeat(prompts, study.samples, axis=0) + 0.5 * own + 0.2 * style)
 
 
-def _recorded(
-    study: Study, model: Model, requests: list[WireRequest], answers: list[str]
-) -> Iterator[Recorded]:
+def asked(study: Study, model: Model) -> list[WireRequest]:
+    """What a recording run sends to a model, by prompt."""
+    return [
+        model.adapter.request(
+            model=model.model, base_url=model.base_url, prompt=prompt, decoding=Decoding()
+        )
+        for prompt in study.prompt_texts().values()
+    ]
+
+
+def recorded(study: Study, model: Model, answers: list[str]) -> Iterator[Recorded]:
+    """The answers of one model, by prompt and then sample, as a recording run keeps them."""
+    requests = asked(study, model)
     start = datetime(2026, 11, 21, tzinfo=UTC)
     names = list(study.prompt_texts())
     for position, text in enumerate(answers):
@@ -179,18 +189,12 @@ def _recorded(
 
 def _write_model(folder: Path, study: Study, index: int) -> list[str]:
     model = resolve(study.specs[index], environ={}, custom={})
-    requests = [
-        model.adapter.request(
-            model=model.model, base_url=model.base_url, prompt=prompt, decoding=Decoding()
-        )
-        for prompt in study.prompt_texts().values()
-    ]
     answers = texts(study, index)
     places = [
         folder / "cassettes" / cassette_path(f"evals/test_{form}.py", "test_study", model.name)
         for form in FORMS
     ]
-    write(places[0], _recorded(study, model, requests, answers))
+    write(places[0], recorded(study, model, answers))
     unique = {text_hash(text): row for row, text in enumerate(answers)}
     grid = vectors(study, index)[list(unique.values())]
     store = VectorStore.empty(EMBEDDER, "generated", WIDTH)
