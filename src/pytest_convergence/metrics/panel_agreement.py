@@ -72,7 +72,7 @@ def panel_agreement(
         return None
     shares = _shares(answers, names)
     present = counts > 0
-    overlap = _overlaps(answers, models)
+    overlap = _overlaps(answers, models, names)
     questions = np.array([one.questions for one in overlap.values()], dtype=np.float64)
     same = _pooled([one.same_wrong for one in overlap.values()], questions)
     wrong = _pooled([one.same_wrong + one.different_wrong for one in overlap.values()], questions)
@@ -86,7 +86,7 @@ def panel_agreement(
         overlap=overlap,
         both_wrong=wrong,
         same_wrong=same,
-        when_both_wrong=same / wrong if wrong and same is not None else None,
+        when_both_wrong=min(same / wrong, 1.0) if wrong and same is not None else None,
     )
 
 
@@ -136,18 +136,25 @@ def _coefficients(
 
 
 def _overlaps(
-    answers: Sequence[Sequence[Sequence[Answer]]], models: Sequence[str]
+    answers: Sequence[Sequence[Sequence[Answer]]], models: Sequence[str], names: Sequence[str]
 ) -> dict[tuple[str, str], AnswerOverlap]:
+    """Over all pairs of two models' responses, by the shares of right and of each wrong label."""
+    known = np.array([[_known(cell) for cell in row] for row in answers])
+    wrong = _shares(
+        [[[one for one in cell if not one[1]] for cell in row] for row in answers], names
+    )
+    sizes = np.array([[max(len(cell), 1) for cell in row] for row in answers], dtype=np.float64)
+    misses = np.array([[sum(not right for _, right in cell) for cell in row] for row in answers])
+    wrong *= (misses / sizes)[:, :, None]
+    right = np.where(known, 1.0 - misses / sizes, 0.0)
     found = {}
     for a in range(len(models)):
         for b in range(a + 1, len(models)):
-            cells = [
-                _parts(one, other)
-                for one, other in zip(answers[a], answers[b], strict=True)
-                if _known(one) and _known(other)
-            ]
-            if cells:
-                found[models[a], models[b]] = _overlap(np.array(cells))
+            both = known[a] & known[b]
+            if both.any():
+                one, other = right[a, both], right[b, both]
+                same = float((wrong[a, both] * wrong[b, both]).sum(axis=-1).mean())
+                found[models[a], models[b]] = _overlap(one, other, same)
     return found
 
 
@@ -155,29 +162,15 @@ def _known(cell: Sequence[Answer]) -> bool:
     return bool(cell) and all(right is not None for _, right in cell)
 
 
-def _parts(one: Sequence[Answer], other: Sequence[Answer]) -> list[float]:
-    """Over all pairs of two models' responses: both right, one right, same wrong, other wrong."""
-    pairs = [(x, y) for x in one for y in other]
-    shares = [
-        sum(bool(x[1]) and bool(y[1]) for x, y in pairs),
-        sum(bool(x[1]) and not y[1] for x, y in pairs),
-        sum(not x[1] and bool(y[1]) for x, y in pairs),
-        sum(not x[1] and not y[1] and x[0] == y[0] for x, y in pairs),
-        sum(not x[1] and not y[1] and x[0] != y[0] for x, y in pairs),
-    ]
-    return [share / len(pairs) for share in shares]
-
-
-def _overlap(cells: _Floats) -> AnswerOverlap:
-    both, first, second, same, different = (float(value) for value in cells.mean(axis=0))
-    wrong = same + different
+def _overlap(first: _Floats, second: _Floats, same: float) -> AnswerOverlap:
+    wrong = float(((1 - first) * (1 - second)).mean())
     return AnswerOverlap(
-        both_right=both,
-        only_first_right=first,
-        only_second_right=second,
+        both_right=float((first * second).mean()),
+        only_first_right=float((first * (1 - second)).mean()),
+        only_second_right=float(((1 - first) * second).mean()),
         same_wrong=same,
-        different_wrong=different,
-        when_both_wrong=same / wrong if wrong else None,
+        different_wrong=max(wrong - same, 0.0),
+        when_both_wrong=min(same / wrong, 1.0) if wrong > 0 else None,
         by_chance=None,
-        questions=len(cells),
+        questions=len(first),
     )
