@@ -187,9 +187,12 @@ def test_a_body_that_cannot_be_parsed_is_kept(body: str) -> None:
 def test_no_text_takes_more_than_linear_time(piece: str) -> None:
     def seconds(length: int) -> float:
         text = piece * (length // len(piece))
-        start = time.perf_counter()
-        Scrubber.of([KEY]).response(WireResponse(200, {}, text))
-        return time.perf_counter() - start
+        took = []
+        for _ in range(3):
+            start = time.process_time()
+            Scrubber.of([KEY]).response(WireResponse(200, {}, text))
+            took.append(time.process_time() - start)
+        return min(took)
 
     seconds(1000)
     assert seconds(200_000) < 20 * max(seconds(40_000), 0.005)
