@@ -204,8 +204,8 @@ class ConvergenceSession:
                 raise pytest.UsageError(str(error)) from None
 
     def header(self) -> list[str]:
-        """One line that says what is about to happen; none without evals."""
-        if not self.selected:
+        """One line that says what is about to happen; none without evals or with ``-q``."""
+        if not self.selected or self.config.option.verbose < 0:
             return []
         from pytest_convergence.report.terminal import header_line
 
@@ -327,7 +327,7 @@ class ConvergenceSession:
         from pytest_convergence.report.terminal import header_line, write_summary
         from pytest_convergence.runs import build_run, write_run
 
-        if self.count is not None:
+        if self.count is not None and self.config.option.verbose >= 0:
             # A controller collects nothing, so this is the first it can say.
             terminal.write_line(header_line(self.settings, len(self.record.evals)))
         run = build_run(self.record, self.settings, command=sys.argv[1:])
