@@ -320,7 +320,11 @@ class ConvergenceSession:
 
     def summarise(self, terminal: Any) -> None:
         """The terminal summary and the files of the run, where evals ran."""
-        if not self.worker.alone or not (self.record.entries or self.record.problems):
+        if not self.worker.alone:
+            return
+        if not (self.record.entries or self.record.problems):
+            for line in self.keeper.said if self.keeper else ():
+                terminal.write_line(line)
             return
         from pytest_convergence.report.recorded import recorded_lines
         from pytest_convergence.report.sampling import sampling_lines

@@ -78,7 +78,10 @@ class GroupBlock:
             "embedder": self.embedder,
             "samples": self.samples,
             "numbers": dict(self.numbers),
-            "models": {name: asdict(model) for name, model in sorted(self.models.items())},
+            "models": {
+                name: {**asdict(model), "served": list(model.served)}
+                for name, model in sorted(self.models.items())
+            },
             "cases": {
                 name: {
                     "prompt": case.prompt,

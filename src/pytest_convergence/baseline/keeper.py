@@ -47,6 +47,10 @@ class Keeper:
         self._seen: set[str] = set()
         self.vanished: list[str] = []
         self.said: list[str] = []
+        if settings["update_baseline"]:
+            # Stands where the run ends in a way that concludes nothing.
+            name = Path(str(settings["baseline"])).name
+            self.said.append(f"the baseline {name} was not updated: the run was interrupted")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -71,6 +75,7 @@ class Keeper:
         unfinished
             Why the run is not whole: it was stopped, a worker crashed, responses are missing.
         """
+        self.said.clear()
         if not made and not self._blocks:
             return []  # a run without evals is left alone
         from pytest_convergence.baseline.file import read_entries
