@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -8,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.browser.pages import Page
+from tests.browser.screenshot import picture
 
 
 @pytest.fixture
@@ -25,14 +27,16 @@ def failing(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_it_opens_from_disk_without_a_request_or_a_word_on_the_console(page: Page) -> None:
-    assert page.find("h1").text.startswith("All ")
+    assert " are as asserted" in page.find("h1").text
     assert page.console() == []
     assert page.requests() == []
 
 
 def test_every_section_is_there_and_linked(page: Page) -> None:
     headings = page.texts("main > section > h2")
-    assert headings == ["Capabilities", "Panel", "Models", "Cases"]
+    assert headings == [
+        f"{name}simulated models" for name in ("Capabilities", "Panel", "Models", "Cases")
+    ]
     for link in page.all("nav a"):
         target = str(link.get_attribute("hash"))
         assert page.all(target), target
@@ -44,6 +48,10 @@ def test_simulated_models_are_called_so_wherever_they_show(page: Page) -> None:
     rows = page.texts("#models tbody tr")
     assert rows
     assert all("simulated" in row for row in rows)
+    page.find("#cases .opener").click()
+    columns = [one.text for one in page.opened_case().find_elements("css selector", "h4")]
+    assert columns
+    assert all("simulated" in column for column in columns)
 
 
 def test_cases_can_be_sorted_both_ways(page: Page) -> None:
@@ -182,6 +190,22 @@ def test_the_mark_decides_what_a_convergent_group_is(page: Page) -> None:
 
     assert "Convergent group 1" in told(0.0)
     assert "Convergent group" not in told(1.0) or "score" in told(1.0)
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_pictures_of_the_page_can_be_kept(
+    browser: Any, simulated_run: dict[str, Any], tmp_path: Path, theme: str, width: int
+) -> None:
+    """In the folder that CONVERGENCE_SCREENSHOTS names, for whoever reviews a change."""
+    page = Page.of(browser, failing(simulated_run), tmp_path, width=width)
+    page.run("document.documentElement.dataset.theme = arguments[0]", theme)
+    page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers")) == 3)
+    path = Path(os.environ.get("CONVERGENCE_SCREENSHOTS", tmp_path)) / f"report-{theme}-{width}.png"
+    picture(page, path, 12_000)
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert int.from_bytes(data[16:20], "big") == width
+    assert len(data) > 50_000
 
 
 @pytest.mark.parametrize("width", [1280, 390])

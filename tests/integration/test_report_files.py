@@ -36,7 +36,7 @@ def test_the_page_is_written_where_asked_for(suite: pytest.Pytester, workers: st
     done.stdout.fnmatch_lines(["report: *report.html"])
     page = (suite.path / "out/report.html").read_text()
     assert "<h1" in page
-    assert "1 of 2 cases is not as asserted (1 diverged)." in page
+    assert "1 of 2 cases are not as asserted." in page
     assert "onerror=alert" not in page
 
 

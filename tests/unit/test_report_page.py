@@ -212,20 +212,25 @@ def test_the_overview_holds_no_response() -> None:
     ("parts", "told"),
     [
         ({}, "Nothing was judged."),
-        ({"groups": [group()]}, "The only group is as asserted."),
+        ({"groups": [group()]}, "1 group is as asserted."),
         (
             {"groups": [group(), group(verdict=None)], "cases": [judged("x", 0.9)] * 2},
-            "The only group is as asserted and all 2 cases are as asserted.",
+            "1 group and 2 cases are as asserted.",
         ),
         (
             {"cases": [judged("x", 0.1), judged("y", 0.2), judged("z", 0.9)]},
-            "2 of 3 cases are not as asserted (2 diverged).",
+            "2 of 3 cases are not as asserted.",
         ),
         (
-            {"groups": [group(passed=False, verdict="undefined")]},
-            "1 of 1 group is not as asserted (1 undefined).",
+            {
+                "groups": [group(passed=False, verdict="undefined")],
+                "cases": [judged("x", 0.9)],
+                "checks": [{"passed": False, "verdict": "missed"}] * 2,
+            },
+            "1 of 1 group and 2 of 2 checks are not as asserted.",
         ),
-        ({"groups": [group(verdict=None)]}, "1 group reported."),
+        ({"groups": [group(passed=False)]}, "1 of 1 group is not as asserted."),
+        ({"groups": [group(verdict=None)]}, "1 group reported, nothing asserted."),
     ],
 )
 def test_a_run_in_one_sentence(parts: dict[str, Any], told: str) -> None:
@@ -235,7 +240,7 @@ def test_a_run_in_one_sentence(parts: dict[str, Any], told: str) -> None:
 def test_the_sentence_names_simulated_models() -> None:
     found = run(groups=[group()])
     found["models"][0]["simulated"] = True
-    assert sentence(found) == "The only group is as asserted (1 models simulated)."
+    assert sentence(found) == "1 group is as asserted (1 model simulated)."
 
 
 def test_a_run_fails_by_its_gate_and_its_problems_too() -> None:

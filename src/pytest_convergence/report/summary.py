@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def sentence(run: Mapping[str, Any]) -> str:
     """What a run found, for someone who reads one sentence."""
-    judged = {
+    every = {
         "group": run["groups"],
         "case": [case for case in run["cases"] if "verdict" in case],
         "check": run.get("checks", []),
     }
-    parts = [_found(entries, noun) for noun, entries in judged.items() if entries]
-    told = _listed(parts) or "nothing was judged"
-    simulated = sum(model["simulated"] for model in run["models"])
-    note = ""
-    if simulated:
-        everyone = simulated == len(run["models"])
-        note = " (simulated models)" if everyone else f" ({simulated} models simulated)"
-    return f"{told[0].upper()}{told[1:]}{note}."
+    asserted = {
+        noun: [entry["passed"] for entry in entries if entry["verdict"] is not None]
+        for noun, entries in every.items()
+    }
+    judged = {noun: passed for noun, passed in asserted.items() if passed}
+    wrong = {noun: passed for noun, passed in judged.items() if not all(passed)}
+    if wrong:
+        told = [
+            f"{passed.count(False)} of {_counted(len(passed), noun)}"
+            for noun, passed in wrong.items()
+        ]
+        verdict = f"{_listed(told)} {_verb(wrong)} not as asserted"
+    elif judged:
+        told = [_counted(len(passed), noun) for noun, passed in judged.items()]
+        verdict = f"{_listed(told)} {_verb(judged)} as asserted"
+    else:
+        told = [_counted(len(entries), noun) for noun, entries in every.items() if entries]
+        verdict = f"{_listed(told)} reported, nothing asserted" if told else "Nothing was judged"
+    return f"{verdict}{_simulated(run)}."
 
 
 def failed(run: Mapping[str, Any]) -> bool:
@@ -33,28 +43,24 @@ def failed(run: Mapping[str, Any]) -> bool:
     )
 
 
+def _verb(found: Mapping[str, Sequence[bool]]) -> str:
+    return "is" if [len(passed) for passed in found.values()] == [1] else "are"
+
+
 def _listed(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def _found(entries: Sequence[Mapping[str, Any]], noun: str) -> str:
-    asserted = [entry for entry in entries if entry["verdict"] is not None]
-    failing = [entry for entry in asserted if not entry["passed"]]
-    if not asserted:
-        return f"{_counted(len(entries), noun)} reported"
-    if not failing:
-        every = "the only" if len(asserted) == 1 else f"all {len(asserted)}"
-        verb = "is" if len(asserted) == 1 else "are"
-        return f"{every} {_counted(len(asserted), noun, bare=True)} {verb} as asserted"
-    kinds = Counter(entry["verdict"] for entry in failing)
-    told = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
-    verb = "is" if len(failing) == 1 else "are"
-    return f"{len(failing)} of {_counted(len(asserted), noun)} {verb} not as asserted ({told})"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _counted(count: int, noun: str, *, bare: bool = False) -> str:
-    word = noun if count == 1 else f"{noun}s"
-    return word if bare else f"{count} {word}"
+def _simulated(run: Mapping[str, Any]) -> str:
+    count = sum(model["simulated"] for model in run["models"])
+    if not count:
+        return ""
+    everyone = count == len(run["models"])
+    return " (simulated models)" if everyone else f" ({_counted(count, 'model')} simulated)"
 
 
 def wrong_together(case: Mapping[str, Any]) -> bool:

@@ -50,6 +50,7 @@ def overview(run: Mapping[str, Any], history: Sequence[Mapping[str, Any]] = ()) 
         "counts": {
             "groups": _verdicts(run["groups"]),
             "cases": _verdicts(judged),
+            "checks": _verdicts(run.get("checks", [])),
         },
         "missing": sum(sum(model["missing"].values()) for model in run["models"]),
         "responses": sum(model["responses"] for model in run["models"]),

@@ -2,8 +2,9 @@
 
 const PALETTE = 8;
 const SHOWN = 4000;
-// Where more of a text than this is different, marking it says nothing.
+// Where more of a long text than this is different, marking it says nothing.
 const MOSTLY = 0.75;
+const LONG = 200;
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 // Every response with its model, its sample and the cluster it falls into.
@@ -56,7 +57,7 @@ function compared(text, reference) {
   if (reference === null || reference === text) return [text];
   const parts = vendor.diffWordsWithSpace(reference, text, { timeout: 250 });
   const length = (kept) => parts.filter(kept).reduce((sum, part) => sum + part.value.length, 0);
-  if (!parts || length((part) => part.added) > MOSTLY * text.length) return [text, h("p", { class: "faint small other" }, "Next to nothing in common with the marked answer.")];
+  if (!parts || (text.length > LONG && length((part) => part.added) > MOSTLY * text.length)) return [text, h("p", { class: "faint small other" }, "Next to nothing in common with the marked answer.")];
   return parts.map((part) => (part.added ? h("ins", {}, part.value) : part.removed ? h("del", {}, part.value) : part.value));
 }
 

@@ -24,7 +24,7 @@ function caseBody(view, one, texts) {
     one.wrong ? h("p", { class: "warning" }, "The models agree, and most of their answers are known to be wrong.") : null,
     clusterList(told),
     h("div", { class: "beside even" }, responseMap(told, texts), caseMatrix(texts)),
-    answersView(told, texts),
+    answersView(told, texts, new Set(view.models.filter((model) => model.simulated).map((model) => model.name))),
     h("p", { class: "faint small" }, h("code", {}, one.id)),
   ].filter(Boolean);
 }
@@ -90,7 +90,7 @@ function caseMatrix(texts) {
   );
 }
 
-function answersView(told, texts) {
+function answersView(told, texts, simulated) {
   const folds = folded(told.answers.filter((answer) => !answer.missing));
   let reference = folds.length > 1 ? 0 : null;
   let by = "model";
@@ -99,7 +99,7 @@ function answersView(told, texts) {
   const draw = () => {
     const text = reference === null ? null : folds[reference][0].text;
     grid.classList.toggle("without-removed", !removed);
-    grid.replaceChildren(...(by === "model" ? byModel(told, texts, text) : byCluster(told, text)));
+    grid.replaceChildren(...(by === "model" ? byModel(told, texts, text, simulated) : byCluster(told, text)));
   };
   draw();
   const shorten = (text) => text.replace(/\s+/g, " ").slice(0, 50);
@@ -119,10 +119,10 @@ function answersView(told, texts) {
   );
 }
 
-function byModel(told, texts, reference) {
+function byModel(told, texts, reference, simulated) {
   return texts.responses.map(({ model }, place) => {
     const own = told.answers.filter((answer) => answer.place === place);
-    return column([h("span", { class: "faint" }, `${place + 1} `), model], folded(own).map((fold) => answerCard(told, fold, reference, false)));
+    return column([h("span", { class: "faint" }, `${place + 1} `), model, simulatedMark({ simulated: simulated.has(model) })], folded(own).map((fold) => answerCard(told, fold, reference, false)));
   });
 }
 

@@ -65,6 +65,10 @@ function shownDate(created) {
   return created.replace("T", " ").replace(/\+00:00$/, " UTC");
 }
 
+function simulatedNote(view) {
+  return h("span", { class: "tag" }, view.simulated === "all" ? "simulated models" : `${counted(view.simulated, "model")} simulated`);
+}
+
 function simulatedMark(model) {
   return model.simulated ? h("span", { class: "tag" }, "simulated") : null;
 }

@@ -6,10 +6,11 @@ const ALWAYS = ["converged", "diverged", "inconclusive", "undefined", "incomplet
 function tiles(view) {
   const tile = (number, word, note) => h("li", { class: `tile ${number ? "" : "none"}` }, h("b", {}, number.toLocaleString("en")), h("span", {}, word), h("small", {}, note));
   const judged = ORDER.map((verdict) => {
-    const groups = view.counts.groups[verdict];
-    const cases = view.counts.cases[verdict];
-    return tile(groups + cases, verdict, `${counted(groups, "group")}, ${counted(cases, "case")}`);
-  }).filter((_, position) => ALWAYS.includes(ORDER[position]) || view.counts.groups[ORDER[position]] + view.counts.cases[ORDER[position]]);
+    const { groups, cases, checks } = view.counts;
+    const told = [counted(groups[verdict], "group"), counted(cases[verdict], "case")];
+    if (checks[verdict]) told.push(counted(checks[verdict], "check"));
+    return tile(groups[verdict] + cases[verdict] + checks[verdict], verdict, told.join(", "));
+  }).filter((_, position) => ALWAYS.includes(ORDER[position]) || Object.values(view.counts).some((counts) => counts[ORDER[position]]));
   return h("ul", { class: "tiles", "aria-label": "Verdicts" }, judged, tile(view.missing, "missing", `of ${counted(view.responses, "response")}`));
 }
 
@@ -99,7 +100,7 @@ function fillVerdict(view) {
   const problems = view.problems.map((problem) => h("li", {}, problem));
   place.append(
     ...[
-      h("p", { class: "under" }, `${shownDate(view.created)} · ${counted(view.models.length, "model")} · ${counted(view.groups.length, "group")} · ${counted(view.cases.length, "case")} · ${counted(view.responses, "response")}`, view.simulated ? h("span", { class: "tag" }, view.simulated === "all" ? "simulated models" : `${view.simulated} models simulated`) : null),
+      h("p", { class: "under" }, `${shownDate(view.created)} · ${counted(view.models.length, "model")} · ${counted(view.groups.length, "group")} · ${counted(view.cases.length, "case")} · ${counted(view.responses, "response")}`, view.simulated ? simulatedNote(view) : null),
       problems.length ? h("ul", { class: "problems" }, problems) : null,
       tiles(view),
       wrongTogether(view),
