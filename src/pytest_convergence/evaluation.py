@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from pytest_convergence.baseline.gate import Gate
     from pytest_convergence.groups import GroupItem
-    from pytest_convergence.judging import Question
     from pytest_convergence.models.decoding import Decoding
     from pytest_convergence.models.messages import Prompt
     from pytest_convergence.models.recorded import RecordedResponses
@@ -378,64 +377,15 @@ class Evaluation:
         ConvergenceFailure
             Where what the group's marker asks does not hold.
         """
-        from pytest_convergence.checks import Subject
-        from pytest_convergence.group_verdicts import conclude_group, judge_declared
-        from pytest_convergence.running import running
+        from pytest_convergence.group_verdicts import conclude_group, results_of_group
 
-        group, declaration = item.group, item.group.declaration
-        names = self._names(declaration, group.cases[0], group.id)
-        cases = [self.sampled(case, names) for case in group.cases]
-        question = self._question(group, names)
-        subject = Subject.of_group(
-            group, "rate", labeller=question.labeller, simulated=question.simulated
-        )
-        if self.swap is not None:
-            from pytest_convergence.swap import asked_of, with_swap
-
-            question = asked_of(question)
-        with running(lambda: self._test_of_group(group)):
-            results = judge_declared(question, subject, declaration, cases, names, self.vectors)
-        if self.swap is not None:
-            pair = (names[1], names[0])
-            results = [with_swap(one, *pair, declaration.margin) for one in results]
-        if self.gate is not None:
-            results = [self.gate.judged(item, question, one, cases, self) for one in results]
+        results = results_of_group(self, item)
         item.stash[results_key] = results
         conclude_group(results)
 
-    def _test_of_group(self, group: Group) -> EvalTest:
-        """The test that a group belongs to, for labellers that ask models in its name."""
-        from pytest_convergence.panel import EvalTest
-
-        case = group.cases[0]
-        return EvalTest(
-            evaluation=self,
-            nodeid=group.id,
-            test_file=case.test_file,
-            test_name=case.test_name,
-            declaration=group.declaration,
-            cases=group.cases,
-        )
-
-    def _question(self, group: Group, names: Sequence[str]) -> Question:
-        from pytest_convergence.judging import Question
-
-        declaration = group.declaration
-        simulated = () if self.recorded else tuple(n for n in names if n.startswith("sim/"))
-        return Question(
-            id=group.id,
-            nodeid=group.id,
-            metric=declaration.metric,
-            labeller=self.labeller(declaration.label),
-            threshold=declaration.threshold,
-            direction=declaration.direction,
-            confidence=declaration.confidence,
-            max_missing=declaration.max_missing,
-            capability=group.capability,
-            arm=group.arm,
-            simulated=simulated,
-            mapped=self.mapped,
-        )
+    def group_names(self, group: Group) -> tuple[str, ...]:
+        """The names of the models that a group is about."""
+        return self._names(group.declaration, group.cases[0], group.id)
 
     def start(self, cases: Sequence[Case]) -> None:
         """Begin sampling ahead of the tests, where this run records."""

@@ -11,9 +11,75 @@ from pytest_convergence.results import CheckResult, ConvergenceFailure, Result
 
 if TYPE_CHECKING:
     from pytest_convergence.checks import Subject
-    from pytest_convergence.declaration import Declaration
+    from pytest_convergence.declaration import Declaration, Group
+    from pytest_convergence.evaluation import Evaluation
+    from pytest_convergence.groups import GroupItem
     from pytest_convergence.judging import Question
+    from pytest_convergence.panel import EvalTest
     from pytest_convergence.represent.representation import SampledCase, Vectors
+
+
+def results_of_group(evaluation: Evaluation, item: GroupItem) -> list[Result]:
+    """All results of one group: as its marker declares, compared with the baseline where asked."""
+    from pytest_convergence.checks import Subject
+    from pytest_convergence.running import running
+
+    group, declaration = item.group, item.group.declaration
+    models = evaluation.group_names(group)
+    cases = [evaluation.sampled(case, models) for case in group.cases]
+    question = _question(evaluation, group, models)
+    subject = Subject.of_group(
+        group, "rate", labeller=question.labeller, simulated=question.simulated
+    )
+    swap, gate = evaluation.swap, evaluation.gate
+    if swap is not None:
+        from pytest_convergence.swap import asked_of, with_swap
+
+        question = asked_of(question)
+    with running(lambda: _test(evaluation, group)):
+        results = judge_declared(question, subject, declaration, cases, models, evaluation.vectors)
+        if swap is not None:
+            candidate, incumbent = models[1], models[0]
+            results = [with_swap(one, candidate, incumbent, declaration.margin) for one in results]
+        if gate is not None:
+            results = [gate.judged(item, question, one, cases, evaluation) for one in results]
+    return results
+
+
+def _test(evaluation: Evaluation, group: Group) -> EvalTest:
+    """The test that a group belongs to, for labellers that ask models in its name."""
+    from pytest_convergence.panel import EvalTest
+
+    case = group.cases[0]
+    return EvalTest(
+        evaluation=evaluation,
+        nodeid=group.id,
+        test_file=case.test_file,
+        test_name=case.test_name,
+        declaration=group.declaration,
+        cases=group.cases,
+    )
+
+
+def _question(evaluation: Evaluation, group: Group, models: Sequence[str]) -> Question:
+    from pytest_convergence.judging import Question
+
+    declaration = group.declaration
+    made_up = () if evaluation.recorded else tuple(n for n in models if n.startswith("sim/"))
+    return Question(
+        id=group.id,
+        nodeid=group.id,
+        metric=declaration.metric,
+        labeller=evaluation.labeller(declaration.label),
+        threshold=declaration.threshold,
+        direction=declaration.direction,
+        confidence=declaration.confidence,
+        max_missing=declaration.max_missing,
+        capability=group.capability,
+        arm=group.arm,
+        simulated=made_up,
+        mapped=evaluation.mapped,
+    )
 
 
 def judge_declared(
