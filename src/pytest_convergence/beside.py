@@ -27,6 +27,8 @@ _NOT_OF_TEXTS = ("label", "exact", "normalized", "hybrid", "js", "total-variatio
 
 def label_agreement(labels: Labels, models: Sequence[str]) -> PanelAgreement | None:
     """Raw and chance-corrected agreement, prevalence, and agreement in error; None unlabelled."""
+    if not any(cell for row in labels for cell in row):
+        return None
     from pytest_convergence.metrics.panel_agreement import panel_agreement
 
     answers = [
@@ -43,18 +45,21 @@ def text_confounds(
 ) -> Confounds | None:
     """How much of the similarity between different models length and format explain.
 
-    Over pairs of responses to one prompt by two models; of large studies the first samples. None
-    for metrics that do not compare texts, and where there are too few pairs.
+    Over pairs of responses to one prompt by two models; of large studies the first samples, and
+    of larger ones some of the prompts, evenly. None for metrics that do not compare texts, and
+    where there are too few pairs.
     """
     from pytest_convergence.metrics.confounds import confounds, length_difference
-    from pytest_convergence.represent.labels.formats import detect
+    from pytest_convergence.represent.layout import detect
 
     if question.metric in _NOT_OF_TEXTS or not represented.texts:
         return None
     models = len(represented.blocks)
-    kept = max(int((2 * _PAIRS / max(models * (models - 1) * len(cases), 1)) ** 0.5), 1)
+    of_models = models * (models - 1) // 2
+    kept = max(int((_PAIRS / max(of_models * len(cases), 1)) ** 0.5), 1)
+    step = max(of_models * len(cases) // _PAIRS, 1)
     similarity, lengths, same, prompts = [], [], [], []
-    for p, case in enumerate(cases):
+    for p in range(0, len(cases), step):
         pooled = [text for row in represented.texts for text in row[p][:kept]]
         owner = np.repeat(np.arange(models), [len(row[p][:kept]) for row in represented.texts])
         first, second = np.nonzero(np.triu(owner[:, None] != owner[None, :]))
@@ -66,7 +71,7 @@ def text_confounds(
         similarity.append((features @ features.T)[first, second])
         lengths.append(length_difference(sizes[first], sizes[second]))
         same.append(formats[first] == formats[second])
-        prompts += [case.prompt_id] * len(first)
+        prompts += [cases[p].prompt_id] * len(first)
     if len(prompts) <= len(similarity) + 2:
         return None
     return confounds(

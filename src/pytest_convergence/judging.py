@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_convergence.evidence import (
     accuracy,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_convergence.declaration import Direction
     from pytest_convergence.metrics.estimates import GroupEstimate, PromptEstimate
     from pytest_convergence.represent.features import Labeller
+    from pytest_convergence.represent.labels.judges import JudgeAgreement
     from pytest_convergence.represent.representation import Represented, SampledCase, Vectors
 
 DEFAULT_LEVEL = 0.95
@@ -60,8 +61,12 @@ class Question:
 
     @property
     def seed(self) -> int:
-        """Fixed by the case, so that results depend on neither order nor worker."""
-        return int.from_bytes(hashlib.sha256(self.id.encode()).digest()[:8], "big")
+        """Fixed by the test, so that results depend on neither order nor worker.
+
+        A test with all prompts and the group item behind it ask the same, and hear the same.
+        """
+        test = self.id.partition("[")[0].partition("#")[0]
+        return int.from_bytes(hashlib.sha256(test.encode()).digest()[:8], "big")
 
 
 def labeller_name(labeller: Labeller | None) -> str:
@@ -102,17 +107,7 @@ def judge_group(
     question: Question, cases: Sequence[SampledCase], models: Sequence[str], vectors: Vectors
 ) -> ConvergenceResult:
     """The score of a panel over a group's prompts, compared with the threshold."""
-    from pytest_convergence.estimating import group_estimate
-    from pytest_convergence.represent.representation import represent
-
-    represented = represent(
-        cases, models, metric=question.metric, labeller=question.labeller, vectors=vectors
-    )
-    lacking = _lacking(represented, models, question.max_missing)
-    present = [index for index, model in enumerate(models) if model not in lacking]
-    estimate = None
-    if len(present) >= 2:
-        estimate = group_estimate(question, represented, cases, models, present)
+    represented, lacking, estimate = _estimated(question, cases, models, vectors)
     incomplete = None
     if lacking:
         counts = ", ".join(f"{model} {count}" for model, count in list(lacking.items())[:6])
@@ -124,6 +119,43 @@ def judge_group(
     return _result(question, "score", estimate, represented, cases, models, incomplete)
 
 
+_Estimated: TypeAlias = "tuple[Represented, dict[str, int], GroupEstimate | None]"
+
+# What was asked last and what came of it: a group item follows the test with all its prompts. The
+# cases are kept with it, so that no others can take their places in memory.
+_latest: list[tuple[tuple[Any, ...], Sequence[SampledCase], _Estimated]] = []
+
+
+def _estimated(
+    question: Question, cases: Sequence[SampledCase], models: Sequence[str], vectors: Vectors
+) -> _Estimated:
+    """Features, who lacks too many of them, and the estimate of the others."""
+    from pytest_convergence.estimating import group_estimate
+    from pytest_convergence.represent.representation import represent
+
+    asked = (
+        *(question.metric, question.labeller, question.confidence, question.max_missing),
+        *(question.seed, tuple(models), vectors, [id(case) for case in cases]),
+    )
+    if _latest and _latest[0][0] == asked:
+        return _latest[0][2]
+    represented = represent(
+        cases, models, metric=question.metric, labeller=question.labeller, vectors=vectors
+    )
+    lacking = _lacking(represented, models, question.max_missing)
+    present = [index for index, model in enumerate(models) if model not in lacking]
+    estimate = None
+    if len(present) >= 2:
+        estimate = group_estimate(question, represented, cases, models, present)
+    _latest[:] = [(asked, cases, (represented, lacking, estimate))]
+    return represented, lacking, estimate
+
+
+def forget() -> None:
+    """Let go of what was judged last; called when a run has ended."""
+    _latest.clear()
+
+
 def _lacking(represented: Represented, models: Sequence[str], max_missing: float) -> dict[str, int]:
     """Models that lack too many prompts, with how many."""
     result = {}
@@ -132,6 +164,14 @@ def _lacking(represented: Represented, models: Sequence[str], max_missing: float
         if count > max_missing * len(row) or count == len(row):
             result[model] = count
     return result
+
+
+def _agreement_of_judges(represented: Represented) -> JudgeAgreement | None:
+    if not any(label.votes for row in represented.labels for cell in row for label in cell):
+        return None
+    from pytest_convergence.represent.labels.judges import agreement_of_labels
+
+    return agreement_of_labels(represented.labels)
 
 
 def _result(
@@ -145,7 +185,6 @@ def _result(
 ) -> ConvergenceResult:
     from pytest_convergence.beside import label_agreement, settlement, text_confounds
     from pytest_convergence.metrics.estimates import GroupEstimate
-    from pytest_convergence.represent.labels.judges import agreement_of_labels
     from pytest_convergence.stats.verdicts import decide
 
     group = isinstance(estimate, GroupEstimate)
@@ -197,7 +236,7 @@ def _result(
         accuracy=accuracy(represented.labels, models),
         copies=copies(cases, models),
         simulated=question.simulated,
-        judges=agreement_of_labels(represented.labels),
+        judges=_agreement_of_judges(represented),
         agreement=label_agreement(represented.labels, models) if quantity == "score" else None,
         confounds=text_confounds(question, represented, cases) if quantity == "score" else None,
         settlement=settlement(question, estimate, represented, cases) if not incomplete else None,

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pytest_convergence.represent.labels.formats import (
+from pytest_convergence.represent.labels.languages import language
+from pytest_convergence.represent.labels.reading import plain, sentences, words
+from pytest_convergence.represent.layout import (
     BULLET,
     FENCED,
     NUMBERED,
     json_in,
     table_rows,
 )
-from pytest_convergence.represent.labels.languages import language
-from pytest_convergence.represent.labels.reading import plain, sentences, words
 
 Checked: TypeAlias = str | None
 _MINOR = {
