@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 from pytest_convergence.errors import CassetteError
@@ -26,6 +27,7 @@ SAMPLE_HEADER = "x-convergence-sample"
 PROMPT_HEADER = "x-convergence-prompt"
 DATE_HEADER = "x-convergence-recorded"
 
+_LOADING = Lock()
 _UNTOUCHED = "the file was left as it is; nothing was overwritten"
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
 
@@ -163,8 +165,11 @@ def write(path: Path, recordeds: Iterable[Recorded]) -> None:
 
 def serialise(recordeds: Iterable[Recorded]) -> str:
     """The text of a cassette file: ASCII, sorted, ending in a line feed."""
-    from vcr.request import Request
-    from vcr.serialize import serialize
+    # Two cassettes may be written at once, and vcr's modules import one another in a circle: two
+    # threads that load them together can each meet the other's half-made module.
+    with _LOADING:
+        from vcr.request import Request
+        from vcr.serialize import serialize
 
     ordered = sorted(recordeds, key=order)
     requests = [

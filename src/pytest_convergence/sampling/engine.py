@@ -219,7 +219,15 @@ class Engine:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._spawned_over)
+
+    def _spawned_over(self, task: asyncio.Task[None]) -> None:
+        """What dies beside the clockwork must end in an error, never in a test that waits."""
+        self._tasks.discard(task)
+        bug = None if task.cancelled() else task.exception()
+        if isinstance(bug, Exception):
+            self._jobs.fatal = self._jobs.fatal or unexpected(bug, "its upkeep")
+            self._wake.set()
 
     async def _count_planned(self) -> None:
         """How many of this worker's share of the calls are to be made, for the progress."""
