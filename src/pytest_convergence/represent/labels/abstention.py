@@ -29,7 +29,8 @@ _ABSTAINS = tuple(
         r"\b(?:no|not enough|isn't enough|insufficient) (?:information|evidence|data|context)\b",
         r"\bi(?:'d| would) (?:need|have to (?:guess|know|see))\b",
         r"\b(?:i have )?no (?:idea|way (?:of|to|for me to) (?:know|tell|say))",
-        r"\bno ?(?:one|body) (?:can )?(?:knows?|say|tells?|predict)\b(?! (?:it|him|her|them) )",
+        r"\bno ?(?:one|body) (?:can |could )?(?:knows?|say|tells?|predict)\b"
+        r"(?! (?:it|him|her|them) )",
         r"\b(?:impossible|not possible) (?:for me )?to (?:know|say|predict|tell|determine"
         r"|answer)\b",
         r"\b(?:can(?:'t|not| not)|could not) be (?:known|determined|answered|predicted|verified)\b",
@@ -63,8 +64,9 @@ _ABSTAINS = tuple(
 _INNOCENT = re.compile(
     r", (?:wrote|writes|said|says) [A-Z]|^\W*(?:if|when|while|because|since you|not sure\?)"
     r"|\b(?:you|she|he|they|author|says?) .{0,20}"
-    r"(?:do(?:es)?|did)(?:n't| not) know\b|\bknow that\b|\bno one (?:has|knows it)\b|\bnobody knows"
-    r" it\b|\bunknown (?:to|x|y|variable|quantity)\b|\bunclear to many\b",
+    r"(?:do(?:es)?|did)(?:n't| not) know\b|\bknow that\b(?!\W*$"
+    r"| (?:for|in|with|without|from|until|yet|either|about)\b)|\bno one (?:has|knows it)\b"
+    r"|\bnobody knows it\b|\bunknown (?:to|x|y|variable|quantity)\b|\bunclear to many\b",
     re.IGNORECASE,
 )
 _ANSWERS_AFTER_ALL = re.compile(
