@@ -176,12 +176,20 @@ def _decoding(given: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 def resolve_decoding(case: Case) -> Decoding:
     """The decoding of a case: parameters named like decoding parameters are sent.
 
-    A ``system`` text may name the case's other parameters: ``system="You are {persona}."``.
+    A ``system`` text may name the case's other parameters: ``system="You are {persona}."``. A
+    parameter ``extra`` is put over the marker's key by key.
     """
     from pytest_convergence.models.decoding import Decoding
 
     values = dict(case.declaration.decoding)
     values.update({name: value for name, value in case.parameters.items() if name in DECODING_KEYS})
+    if (extra := case.parameters.get("extra")) is not None:
+        if not isinstance(extra, Mapping):
+            raise SettingsError(
+                f"{case.nodeid}: the parameter extra={extra!r} is sent to the models",
+                fix=['give a dict such as {"min_p": 0.2}, or name the parameter otherwise'],
+            )
+        values["extra"] = {**values.get("extra", {}), **extra}
     if isinstance(values.get("system"), str):
         values["system"] = fill(values["system"], case)
     return Decoding.from_mapping(values, where=case.nodeid)

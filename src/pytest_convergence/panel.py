@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_convergence.evaluation import Evaluation
     from pytest_convergence.models.messages import Prompt
     from pytest_convergence.models.response import Response
-    from pytest_convergence.represent.representation import SampledCase
+    from pytest_convergence.represent.representation import Block, SampledCase
     from pytest_convergence.results import Result
 
 
@@ -63,6 +63,40 @@ class Samples(Mapping[str, tuple[str, ...]]):
     def responses(self, model: str) -> tuple[Response, ...]:
         """The whole responses of one model: finish reason, usage, log-probabilities."""
         return tuple(response for case in self.cases for response in case.responses[model])
+
+    def features(
+        self, metric: str | Callable[..., Any] | None = None
+    ) -> dict[str, tuple[Block, ...]]:
+        """The responses as vectors, for a measure of your own.
+
+        Parameters
+        ----------
+        metric
+            A metric whose similarity is an inner product; the marker's by default.
+
+        Returns
+        -------
+        dict
+            ``features[model][p]`` of prompt p, shape (usable responses, d): unit vectors for
+            ``embedding`` and labels. Recorded and replayed like those of an assertion.
+
+        Raises
+        ------
+        SettingsError
+            For a measure of whole distributions, which has no vectors.
+        """
+        from pytest_convergence.assertions import labeller_of, vectors_of
+        from pytest_convergence.represent.representation import represent
+        from pytest_convergence.same_model import metric_of
+
+        found = represent(
+            self.cases,
+            self.models,
+            metric=metric_of(self, metric, None),
+            labeller=labeller_of(self.test, self.test.declaration.label if self.test else None),
+            vectors=vectors_of(self.test),
+        )
+        return {model: tuple(row) for model, row in zip(self.models, found.blocks, strict=True)}
 
     def __repr__(self) -> str:
         return f"<Samples of {len(self.models)} models on {len(self.cases)} prompts>"
