@@ -10,8 +10,9 @@ Source
 Refutation
     A score below .7: on these questions knowing one model's answer says little of another's.
 Control
-    Chance agreement (the floor) is taken out of the score; accuracy stands beside it, since models
-    that share a wrong answer agree too.
+    Chance agreement (the floor) is taken out of the score. Accuracy stands beside agreement, of
+    each model, in the run file and in every message: models that share a wrong answer
+    agree too, and converged and wrong is the finding that matters most.
 Decision rule
     A question converges where at least .8 of the pairs of answers from two models name the same
     answer; the group where its score reaches .7. Agreement survives a rewording where .7 of the

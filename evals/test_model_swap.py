@@ -8,20 +8,25 @@ Source
     Behavior Changing over Time? (arXiv:2307.09009), for why the name of a model is no answer.
 Refutation
     A score below .9 on desks or below .8 on replies: the two differ by more than each does by
-    itself.
+    itself. For the decision to replace, an interval of the score that reaches below 1 - margin.
 Control
     The ceiling: the incumbent does not agree with itself either, and the score forgives that.
     Accuracy on desks stands beside agreement: a candidate may differ by being better.
 Decision rule
-    Both groups reach their scores. Put your prompts into MAIL and your models into the marker, or
-    name them with --convergence-candidate and --convergence-incumbent.
+    Both groups reach their scores, and on desks the candidate is equivalent: with .95 confidence
+    the two are no more than the margin less alike than each is to itself. Choose the margin before
+    you look, and the number of prompts by the margin: thirty settle .15, and .05 takes sixty even
+    where the two never differ. Put your prompts into MAIL and your models into the marker, the
+    incumbent first, or name them with --convergence-candidate and --convergence-incumbent.
 """
 
 import pytest
 
-from pytest_convergence import assert_converges, labels
+from pytest_convergence import assert_converges, assert_equivalent, labels
 
-pytestmark = pytest.mark.convergence(models=("sim/alpha", "sim/beta"))
+MARGIN = 0.15
+
+pytestmark = pytest.mark.convergence(models=("sim/alpha", "sim/beta"), margin=MARGIN)
 
 DESKS = ("billing", "delivery", "returns", "account", "technical")
 
@@ -121,13 +126,14 @@ MAIL = [
     ),
 ]
 
+WHICH_DESK = (
+    "Which desk answers this message: billing, delivery, returns, account or technical? "
+    "Answer in one word.\n\n{prompt}"
+)
+
 
 @pytest.mark.convergence(
-    capability="routing",
-    label=labels.matches(),
-    template="Which desk answers this message: billing, delivery, returns, account or technical? "
-    "Answer in one word.\n\n{prompt}",
-    threshold=0.9,
+    capability="routing", label=labels.matches(), template=WHICH_DESK, threshold=0.9
 )
 @pytest.mark.parametrize(("prompt", "answer"), MAIL)
 def test_the_same_desk(prompt, answer, models):
@@ -143,3 +149,21 @@ def test_the_same_desk(prompt, answer, models):
 @pytest.mark.parametrize(("prompt", "answer"), MAIL)
 def test_the_same_reply(prompt, answer, models):
     assert_converges(models, threshold=0.6)
+
+
+def desk(response, data):
+    """The one desk that a reply names; a reply that names none or several has no label."""
+    named = [name for name in DESKS if name in response.text.lower()]
+    return named[0] if len(named) == 1 else None
+
+
+@pytest.mark.convergence(
+    capability="routing",
+    label=desk,
+    template=WHICH_DESK,
+    prompts={mail.id: mail.values[0] for mail in MAIL},
+    samples=3,
+)
+def test_the_candidate_may_replace_the_incumbent(models):
+    incumbent, candidate = models
+    assert_equivalent(models, candidate=candidate, incumbent=incumbent, margin=MARGIN)

