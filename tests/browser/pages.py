@@ -87,6 +87,6 @@ class Page:
         return self.until(
             lambda: self.run(
                 "return [...document.querySelectorAll('#cases .opened')]"
-                ".find((row) => !row.hidden && row.querySelector('.answers'))"
+                ".find((row) => !row.hidden && row.querySelector('.answers:not([aria-busy])'))"
             )
         )

@@ -96,7 +96,7 @@ def page(browser: Any, simulated_run: dict[str, Any], tmp_path: Path) -> Page:
 def test_no_attack_runs_loads_or_adds_an_element(page: Page) -> None:
     for opener in page.all("#cases .opener[aria-expanded=false]")[:25]:
         page.run("arguments[0].click()", opener)
-    page.until(lambda: len(page.all("#cases .answers")) >= 25)
+    page.until(lambda: len(page.all("#cases .answers:not([aria-busy])")) >= 25)
     for summary in page.all("summary"):
         page.run("arguments[0].click()", summary)
     assert page.run("return window.hacked") is None
@@ -124,7 +124,7 @@ def test_an_attack_is_shown_to_the_letter(page: Page) -> None:
 
 def open_one(page: Page) -> None:
     page.run("document.querySelector('#cases .opener[aria-expanded=false]').click()")
-    page.until(lambda: page.all("#cases .answers"))
+    page.until(lambda: page.all("#cases .answers:not([aria-busy])"))
 
 
 def test_no_answer_leaves_its_box(page: Page) -> None:

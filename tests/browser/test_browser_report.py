@@ -56,7 +56,8 @@ def test_simulated_models_are_called_so_wherever_they_show(page: Page) -> None:
 
 def test_cases_can_be_sorted_both_ways(page: Page) -> None:
     def values() -> list[float]:
-        return [float(text) for text in page.texts("#cases .row .number:nth-of-type(2) b")]
+        shown = page.texts("#cases .row .number:nth-of-type(2) b")
+        return [float("-inf" if text == "–" else text.replace("−", "-")) for text in shown]
 
     head = page.find("#cases th.wide, #cases th[aria-sort]:nth-child(3)")
     head.find_element("css selector", "button").click()
@@ -149,7 +150,7 @@ def test_what_fails_comes_first_and_open(
     page = Page.of(browser, run, tmp_path)
     assert "1 of " in page.find("h1").text
     assert page.find("#groups .opener").get_attribute("aria-expanded") == "true"
-    page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers")) == 3)
+    page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers:not([aria-busy])")) == 3)
     states = [one.get_attribute("class") for one in page.all("#cases .row .badge")]
     assert [state == "badge failed" for state in states] == [True] * 3 + [False] * (len(states) - 3)
 
@@ -199,7 +200,7 @@ def test_pictures_of_the_page_can_be_kept(
     """In the folder that CONVERGENCE_SCREENSHOTS names, for whoever reviews a change."""
     page = Page.of(browser, failing(simulated_run), tmp_path, width=width)
     page.run("document.documentElement.dataset.theme = arguments[0]", theme)
-    page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers")) == 3)
+    page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers:not([aria-busy])")) == 3)
     path = Path(os.environ.get("CONVERGENCE_SCREENSHOTS", tmp_path)) / f"report-{theme}-{width}.png"
     picture(page, path, 12_000)
     data = path.read_bytes()
@@ -213,7 +214,7 @@ def test_nothing_is_wider_than_the_window(
     browser: Any, simulated_run: dict[str, Any], tmp_path: Path, width: int
 ) -> None:
     page = Page.of(browser, failing(simulated_run), tmp_path, width=width)
-    page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers")) == 3)
+    page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers:not([aria-busy])")) == 3)
     assert page.run("return document.documentElement.scrollWidth") <= width
 
 

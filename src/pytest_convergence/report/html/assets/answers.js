@@ -55,7 +55,7 @@ function textNode(text, full) {
 // A text, its words that the reference lacks marked, and those it lacks struck through.
 function compared(text, reference) {
   if (reference === null || reference === text) return [text];
-  const parts = vendor.diffWordsWithSpace(reference, text, { timeout: 250 });
+  const parts = vendor.diffWordsWithSpace(reference, text, { timeout: 40, maxEditLength: 1000 });
   const length = (kept) => parts.filter(kept).reduce((sum, part) => sum + part.value.length, 0);
   if (!parts || (text.length > LONG && length((part) => part.added) > MOSTLY * text.length)) return [text, h("p", { class: "faint small other" }, "Next to nothing in common with the marked answer.")];
   return parts.map((part) => (part.added ? h("ins", {}, part.value) : part.removed ? h("del", {}, part.value) : part.value));

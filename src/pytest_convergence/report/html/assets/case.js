@@ -99,7 +99,7 @@ function answersView(told, texts, simulated) {
   const draw = () => {
     const text = reference === null ? null : folds[reference][0].text;
     grid.classList.toggle("without-removed", !removed);
-    grid.replaceChildren(...(by === "model" ? byModel(told, texts, text, simulated) : byCluster(told, text)));
+    fillGradually(grid, by === "model" ? byModel(told, texts, text, simulated) : byCluster(told, text));
   };
   draw();
   const shorten = (text) => text.replace(/\s+/g, " ").slice(0, 50);
@@ -120,19 +120,19 @@ function answersView(told, texts, simulated) {
 }
 
 function byModel(told, texts, reference, simulated) {
-  return texts.responses.map(({ model }, place) => {
+  return texts.responses.map(({ model }, place) => () => {
     const own = told.answers.filter((answer) => answer.place === place);
     return column([h("span", { class: "faint" }, `${place + 1} `), model, simulatedMark({ simulated: simulated.has(model) })], folded(own).map((fold) => answerCard(told, fold, reference, false)));
   });
 }
 
 function byCluster(told, reference) {
-  const columns = told.clusters.map(({ cluster, size }) => {
+  const columns = told.clusters.map(({ cluster, size }) => () => {
     const own = told.answers.filter((answer) => answer.cluster === cluster);
     return column([`${clusterName(told, cluster)} `, h("span", { class: "faint" }, counted(size, "response"))], folded(own).map((fold) => answerCard(told, fold, reference, true)));
   });
   const lacking = told.answers.filter((answer) => answer.cluster === null);
-  return lacking.length ? [...columns, column(["Missing"], folded(lacking).map((fold) => answerCard(told, fold, null, true)))] : columns;
+  return lacking.length ? [...columns, () => column(["Missing"], folded(lacking).map((fold) => answerCard(told, fold, null, true)))] : columns;
 }
 
 function column(heading, cards) {

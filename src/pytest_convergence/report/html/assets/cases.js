@@ -80,7 +80,7 @@ function casesSection(view) {
     .filter(([one]) => one.verdict && !one.passed)
     .sort(([a], [b]) => a.rank - b.rank)
     .slice(0, OPENED)
-    .forEach(([, number]) => list.rowOf(number).set(true));
+    .forEach(([, number], place) => setTimeout(() => list.rowOf(number).set(true), 150 * place));
   followLinks(view, list);
   return section(
     "cases",

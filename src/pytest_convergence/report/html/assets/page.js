@@ -30,6 +30,22 @@ async function unpackCase(number) {
   return unpack(`case-${number}`);
 }
 
+const breath = () => new Promise((resolve) => setTimeout(resolve));
+
+// Fills a place part by part, so that the page answers in between; a newer filling ends an older.
+async function fillGradually(place, makers) {
+  const turn = Symbol("turn");
+  place.turn = turn;
+  place.setAttribute("aria-busy", "true");
+  place.replaceChildren();
+  for (const make of makers) {
+    if (place.turn !== turn) return;
+    place.append(make());
+    await breath();
+  }
+  if (place.turn === turn) place.removeAttribute("aria-busy");
+}
+
 function section(id, heading, ...children) {
   return h("section", { id, "aria-labelledby": `${id}-heading` }, h("h2", { id: `${id}-heading` }, heading), children);
 }
