@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from pytest_convergence.results import Bound, CheckResult, Quantity
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Group
+    from pytest_convergence.judging import Question
     from pytest_convergence.metrics.estimates import Interval
     from pytest_convergence.panel import EvalTest, Samples
     from pytest_convergence.represent.features import Labeller
@@ -78,6 +79,21 @@ class Subject:
             capability=group.capability,
             arm=group.arm,
             simulated=simulated,
+        )
+
+    def question(self, metric: str | Callable[..., Any]) -> Question:
+        """What a check asks that compares responses and has no threshold of its own."""
+        from pytest_convergence.judging import Question
+
+        return Question(
+            id=self.id,
+            nodeid=self.nodeid,
+            metric=metric,
+            labeller=self.labeller,
+            threshold=None,
+            direction="converges",
+            confidence=None,
+            max_missing=self.max_missing,
         )
 
     def fields(

@@ -70,22 +70,12 @@ def convergent_groups(
         For fewer than two models, or one that shares no prompt with another.
     """
     from pytest_convergence.assertions import as_samples, vectors_of
-    from pytest_convergence.judging import Question
     from pytest_convergence.represent.representation import represent
     from pytest_convergence.same_model import metric_of
 
     samples = as_samples(models)
     subject = Subject.of_samples(samples, "groups", label=label, confidence=None)
-    question = Question(
-        id=subject.id,
-        nodeid=subject.nodeid,
-        metric=metric_of(samples, metric, label),
-        labeller=subject.labeller,
-        threshold=None,
-        direction="converges",
-        confidence=None,
-        max_missing=subject.max_missing,
-    )
+    question = subject.question(metric_of(samples, metric, label))
     represented = represent(
         samples.cases,
         samples.models,

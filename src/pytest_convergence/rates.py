@@ -226,27 +226,23 @@ def judge_rate(
     """The rates of all models, and the verdict on the worst; without a threshold a report."""
     from pytest_convergence.represent.labels.judges import agreement_of_labels
     from pytest_convergence.represent.representation import label_responses
-    from pytest_convergence.stats.rates import pass_rate
 
     labeller = require_labeller(subject.labeller, subject.nodeid, "assert_rate")
     labels = label_responses(cases, models, labeller)
     counts = [_counts(row, outcome) for row in labels]
     _require_known(counts, labels, outcome, subject.nodeid)
-    rates: dict[str, Rate] = {}
-    decisions: dict[str, Decision] = {}
-    for model, row in zip(models, counts, strict=True):
-        passed, total = _by_family(row, cases)
-        if total.any():
-            rates[model] = pass_rate(passed, total, level=subject.confidence or DEFAULT_LEVEL)
-        rate = rates.get(model)
-        decisions[model] = decide_bound(
-            rate.rate if rate else None,
-            rate.interval if rate else None,
+    rates = _rates(dict(zip(models, counts, strict=True)), cases, subject.confidence)
+    decisions = {
+        model: decide_bound(
+            rates[model].rate if model in rates else None,
+            rates[model].interval if model in rates else None,
             threshold=threshold,
             direction=direction,
             confidence=subject.confidence,
             incomplete=_lacks(row, subject.max_missing),
         )
+        for model, row in zip(models, counts, strict=True)
+    }
     deciding = _deciding(decisions, rates, direction)
     decision = decisions[deciding]
     rate = rates.get(deciding)
@@ -269,6 +265,22 @@ def judge_rate(
         by_prompt=dict(zip(models, counts, strict=True)),
         judges=agreement_of_labels(labels),
     )
+
+
+def _rates(
+    counts: Mapping[str, Sequence[tuple[int, int]]],
+    cases: Sequence[SampledCase],
+    confidence: float | None,
+) -> dict[str, Rate]:
+    """The rate of each model that has a usable response."""
+    from pytest_convergence.stats.rates import pass_rate
+
+    sums = {model: _by_family(row, cases) for model, row in counts.items()}
+    return {
+        model: pass_rate(passed, total, level=confidence or DEFAULT_LEVEL)
+        for model, (passed, total) in sums.items()
+        if total.any()
+    }
 
 
 def _judge_difference(

@@ -139,7 +139,6 @@ def _judge(
 ) -> SameModelResult:
     from pytest_convergence.assertions import vectors_of
     from pytest_convergence.evidence import copies
-    from pytest_convergence.judging import Question
     from pytest_convergence.represent.representation import represent
     from pytest_convergence.stats.permutation import same_model_test
 
@@ -147,27 +146,16 @@ def _judge(
     represented = represent(
         cases, pair, metric=metric, labeller=subject.labeller, vectors=vectors_of(samples.test)
     )
-    question = Question(
-        id=subject.id,
-        nodeid=subject.nodeid,
-        metric=metric,
-        labeller=subject.labeller,
-        threshold=None,
-        direction="converges",
-        confidence=None,
-        max_missing=subject.max_missing,
-    )
+    question = subject.question(metric)
+    families = [case.family for case in cases]
     test = same_model_test(
         represented.blocks,
-        families=[case.family for case in cases],
+        families=families,
         permutations=permutations,
         seed=question.seed,
     )
-    lowest = smallest_p(
-        list(zip(*represented.counts.tolist(), strict=True)),
-        [case.family for case in cases],
-        permutations,
-    )
+    counts = list(zip(*represented.counts.tolist(), strict=True))
+    lowest = smallest_p(counts, families, permutations)
     verdict, reason = _verdict(test, lowest, level, _incomplete(represented, pair, subject))
     return SameModelResult(
         **subject.fields(
