@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from pytest_convergence.history import kept_run
+from pytest_convergence.report.html import write_page
 from tests.browser.pages import Page
 from tests.browser.screenshot import picture
 
@@ -57,7 +59,9 @@ def test_simulated_models_are_called_so_wherever_they_show(page: Page) -> None:
 def test_cases_can_be_sorted_both_ways(page: Page) -> None:
     def values() -> list[float]:
         shown = page.texts("#cases .row .number:nth-of-type(2) b")
-        return [float("-inf" if text == "–" else text.replace("−", "-")) for text in shown]
+        return [
+            float("-inf" if text == "\u2013" else text.replace("\u2212", "-")) for text in shown
+        ]
 
     head = page.find("#cases th.wide, #cases th[aria-sort]:nth-child(3)")
     head.find_element("css selector", "button").click()
@@ -216,6 +220,52 @@ def test_nothing_is_wider_than_the_window(
     page = Page.of(browser, failing(simulated_run), tmp_path, width=width)
     page.until(lambda: len(page.all("#cases .opened:not([hidden]) .answers:not([aria-busy])")) == 3)
     assert page.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_kept_runs_show_where_a_group_has_been_going(
+    browser: Any, simulated_run: dict[str, Any], tmp_path: Path
+) -> None:
+    now = kept_run(simulated_run)
+    before = copy.deepcopy(now)
+    before["created"] = "2025-01-02T03:04:05+00:00"
+    before["groups"][0]["value"] = 0.12
+    path = tmp_path / "report.html"
+    write_page(simulated_run, path, [before, now])
+    page = Page(browser, path)
+    assert len(page.all("#trend figure svg")) == len(now["groups"])
+    assert "2025-01-02 03:04:05 UTC" in page.texts("#trend tbody th")
+    assert any(text.startswith("0.12 ") for text in page.texts("#trend tbody td"))
+    assert page.console() == []
+
+
+def test_what_changed_against_the_baseline_is_told(
+    browser: Any, simulated_run: dict[str, Any], tmp_path: Path
+) -> None:
+    run = copy.deepcopy(simulated_run)
+    moved = {"name": "sim/alpha", "before": 0.8, "after": 0.4, "redrawn": True, "changed": True}
+    old_and_new = {"prompt_id": "x", "model": "sim/alpha", "before": ["old one"], "after": ["new"]}
+    run["groups"][0]["gate"] = {
+        "status": "regressed",
+        "failed": True,
+        "before": 0.8,
+        "after": 0.4,
+        "low": -0.5,
+        "difference": -0.4,
+        "high": -0.3,
+        "pvalue": 0.0012,
+        "reason": "it fell",
+        "models": [moved],
+        "examples": [old_and_new],
+        "moved": [],
+    }
+    run["gate"] = {"vanished": ["test_gone[group]"]}
+    page = Page.of(browser, run, tmp_path)
+    told = page.find("#verdict").text
+    assert "Against the baseline: 2 of 2 groups changed" in told
+    for part in ("regressed", "\u22120.40 [\u22120.50, \u22120.30]", "test_gone[group]", "old one"):
+        assert part in told, part
+    assert "its answers changed" in told
+    assert page.find("#verdict").get_attribute("class") == "failed"
 
 
 def test_all_that_acts_can_be_reached_by_keyboard_and_has_a_name(page: Page) -> None:
