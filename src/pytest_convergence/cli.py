@@ -76,6 +76,17 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of kept runs for the trend (default .convergence/runs)",
     )
     report.set_defaults(run=_report)
+    labels = commands.add_parser(
+        "labels",
+        help="how good is a labeller, beside people's labels?",
+        description="Compare a labeller with the labels of people in a JSONL, CSV or Parquet file.",
+    )
+    labels.add_argument("file", type=Path, help="one row a response, with its text and its label")
+    labels.add_argument("--labeller", required=True, metavar="NAME", help="refusal, yes-no, …")
+    labels.add_argument(
+        "--columns", default="", metavar="LABEL=COLUMN,…", help="label=gold,text=answer"
+    )
+    labels.set_defaults(run=_labels)
     export = commands.add_parser(
         "export-onnx",
         help="make an embedder usable without torch",
@@ -172,6 +183,15 @@ def _check(parsed: argparse.Namespace) -> int:
     count = sum(1 for _ in root.rglob("*.json")) if root.exists() else 0
     print(f"convergence check: {len(findings)} findings in {count} files below {root}")
     return 1 if findings else 0
+
+
+def _labels(parsed: argparse.Namespace) -> int:
+    from pytest_convergence.human_labels import labeller_report, read_human_labels
+
+    pairs = [pair.partition("=") for pair in parsed.columns.split(",") if pair]
+    humans = read_human_labels(parsed.file, {name: column for name, _, column in pairs})
+    print(printable(str(labeller_report(parsed.labeller, humans)), multiline=True))
+    return 0
 
 
 def _move(parsed: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_convergence import ConvergenceError, from_responses, labels
+from pytest_convergence.cli import main
 from pytest_convergence.human_labels import labeller_report, read_human_labels
 from pytest_convergence.metrics.agreement import cohen_kappa
 from pytest_convergence.stats.kappa import kappa_interval
@@ -56,6 +57,15 @@ def test_a_labeller_is_measured_against_a_file_of_people_s_labels(
     assert report.kappa.corrected == expected.corrected
     assert "Cohen's kappa 0.50 [" in str(report)
     assert "| yes | 1 | 2 | 0 |" in str(report)
+
+
+def test_the_command_prints_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "csv")
+    arguments = ["labels", str(path), "--labeller", "yes-no"]
+    assert main([*arguments, "--columns", "label=label,text=text"]) == 0
+    assert "yes-no@1: labels as people do 0.67 [" in capsys.readouterr().out
+    assert main([*arguments, "--columns", "label=verdict"]) == 2
+    assert "no column for the label" in capsys.readouterr().err
 
 
 def test_labels_are_joined_to_responses_by_prompt_model_and_sample(tmp_path: Path) -> None:
