@@ -62,8 +62,9 @@ def start_session(config: pytest.Config) -> None:
     session = ConvergenceSession(config, settings)
     config.stash[session_key] = session
     if session.worker.alone:
-        session.listen()
         config.pluginmanager.register(ReportReader(session.record), "convergence-reports")
+        # Registered last, they read first: the record takes what a report carries off it.
+        session.listen()
         session.open()
     if session.count is not None:
         config.pluginmanager.register(session.count, "convergence-count")
@@ -322,7 +323,8 @@ class ConvergenceSession:
         """The terminal summary and the files of the run, where evals ran."""
         if not self.worker.alone:
             return
-        if not (self.record.entries or self.record.problems):
+        failures = self.failures.found if self.failures else ()
+        if not (self.record.entries or self.record.problems or failures):
             for line in self.keeper.said if self.keeper else ():
                 terminal.write_line(line)
             return

@@ -117,3 +117,16 @@ def test_outside_github_nothing_is_said_to_it(
     project = gated_project(pytester)
     result = run(project, RECORD, *UPDATE)
     result.stdout.no_fnmatch_line("::*")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_eval_that_ends_in_an_error_is_annotated_too(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    project = gated_project(pytester)
+    result = run(project, RECORD, BASELINE, workers=workers)
+    assert result.ret == 1
+    told = [line for line in result.outlines if line.startswith("::error ")]
+    assert len(told) == 2
+    assert all(line.endswith("::there is no baseline base.json") for line in told)

@@ -35,6 +35,7 @@ class Failures:
     def __init__(self) -> None:
         self.found: dict[str, Failure] = {}
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Called for each phase of each test, here or relayed from a worker."""
         if report.failed and getattr(report, ATTRIBUTE, None) is not None:
