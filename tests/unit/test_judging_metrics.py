@@ -131,6 +131,23 @@ def test_a_distribution_over_a_group_has_a_similarity_and_says_why_it_has_no_sco
     assert "outlier" not in str(caught.value)
 
 
+def test_where_there_is_no_score_the_message_tests_what_can_be_tested() -> None:
+    rng = np.random.default_rng(3)
+    same = {
+        f"q{q}": {m: [str(rng.choice(WORDS)) for _ in range(4)] for m in ("a", "b")}
+        for q in range(8)
+    }
+    with pytest.raises(ConvergenceFailure, match="undefined: ceiling - floor") as caught:
+        assert_converges(from_responses(same), 0.5, metric="exact")
+    text = str(caught.value)
+    assert "that all are one model: p " in text
+    assert "that the prompt does not matter: p " in text
+    result = caught.value.result
+    assert isinstance(result, ConvergenceResult)
+    assert result.estimate is not None
+    assert getattr(result.estimate, "mmd_p", None) is not None
+
+
 def test_an_unknown_metric_lists_every_metric_there_is() -> None:
     with pytest.raises(ConvergenceError) as caught:
         assert_converges({"a": ["x"], "b": ["x"]}, 0.5, metric="cosign")

@@ -20,11 +20,32 @@ _LABELS = 5
 def beside_lines(result: ConvergenceResult) -> list[str]:
     """Agreement in label and in error, confounds, and what would settle the verdict."""
     lines = agreement_lines(result.agreement) if result.agreement else []
+    lines += _undefined_lines(result)
     if result.confounds:
         lines += confound_lines(result.confounds)
     if result.settlement and not (result.settled and result.passed):
         lines.append(str(result.settlement))
     return [part for line in lines for part in textwrap.wrap(printable(line), _WIDTH)]
+
+
+def _undefined_lines(result: ConvergenceResult) -> list[str]:
+    """What can be said without a score: are the models one, and does the prompt matter?"""
+    from pytest_convergence.metrics.estimates import GroupEstimate
+
+    estimate = result.estimate
+    if not isinstance(estimate, GroupEstimate) or estimate.undefined is None:
+        return []
+    lines = []
+    if estimate.mmd_p is not None and estimate.mmd2 is not None:
+        lines.append(
+            f"that all are one model: p {estimate.mmd_p:.3f} (MMD^2 {estimate.mmd2:.4f}, responses "
+            "shuffled between models)"
+        )
+    if estimate.permutation_p is not None:
+        lines.append(
+            f"that the prompt does not matter: p {estimate.permutation_p:.3f} (prompts shuffled)"
+        )
+    return lines
 
 
 def agreement_lines(found: PanelAgreement) -> list[str]:
