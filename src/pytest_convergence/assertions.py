@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_convergence.errors import SettingsError
 from pytest_convergence.judging import Question, judge_group, judge_prompt
+from pytest_convergence.models.secrets import without_keys
 from pytest_convergence.panel import EvalTest, Panel, Samples
 from pytest_convergence.results import (
     CheckResult,
@@ -132,7 +134,7 @@ def conclude(result: Concluded, test: EvalTest | None) -> Concluded:
     if result.verdict == "incomplete":
         pytest.skip(described(result)[0])
     if not result.passed:
-        raise ConvergenceFailure(described(result)[1], result)
+        raise ConvergenceFailure(without_keys(described(result)[1]), result)
     return result
 
 
@@ -166,13 +168,16 @@ def _question(
             details=["the marker's threshold is for the score of a group, not for one prompt"],
             fix=[f"assert_{direction}(models, threshold=0.8)"],
         )
+    check_number(threshold, -1, 1, name="threshold", where=where)
+    if confidence is not None:
+        check_number(confidence, 0.5, 0.9999, name="confidence", where=where)
     _check_panel(samples.models, where)
     chosen_label = label if label is not None else declaration.label if declaration else None
     chosen_metric = metric or ("label" if label is not None else None)
     if chosen_metric is None:
         chosen_metric = declaration.metric if declaration else "embedding"
     return Question(
-        id=samples.cases[0].id if not samples.group else where,
+        id=own_id(where if samples.group else samples.cases[0].id, test),
         nodeid=where,
         metric=chosen_metric,
         labeller=labeller_of(test, chosen_label),
@@ -184,6 +189,30 @@ def _question(
         simulated=simulated(test, samples.models),
         mapped=test is not None and test.evaluation.mapped,
     )
+
+
+def check_number(value: object, low: float, high: float, *, name: str, where: str) -> None:
+    """What an assertion compares with must be a number in its range.
+
+    Raises
+    ------
+    SettingsError
+        For something else: a comparison with it would pass or fail whatever was said.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and low <= float(value) <= high):  # type: ignore[arg-type]
+        raise SettingsError(
+            f"{where}: {name}={value!r} is not usable",
+            fix=[f"give {name} a number from {low:g} to {high:g}"],
+        )
+
+
+def own_id(identity: str, test: EvalTest | None) -> str:
+    """The id of a further result of one test: ``…~2`` where it has asserted of the same before."""
+    taken = {result.id for result in test.results} if test else set()
+    if identity not in taken:
+        return identity
+    return next(name for number in count(2) if (name := f"{identity}~{number}") not in taken)
 
 
 def _check_panel(names: Sequence[str], where: str) -> None:

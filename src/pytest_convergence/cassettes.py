@@ -7,11 +7,9 @@ travel in headers of the *recorded* request; they are never sent.
 
 from __future__ import annotations
 
-import gc
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pytest_convergence.errors import CassetteError
 from pytest_convergence.files import write_atomically
+from pytest_convergence.garbage import collector_paused
 from pytest_convergence.models.wire import WireRequest, WireResponse, canonical_json
 
 FORMAT_VERSION = 1
@@ -128,7 +127,7 @@ class Cassette:
             counts as empty, and is never overwritten.
         """
         text = _text(path)
-        with _collector_paused():
+        with collector_paused():
             interactions = _interactions(path, text)
             return cls.of(path, _Reader(path, scrubber or _Verbatim()).read(interactions))
 
@@ -214,18 +213,6 @@ def _response_record(response: WireResponse) -> dict[str, Any]:
         "headers": {name: [value] for name, value in sorted(response.headers.items())},
         "body": {"string": response.body},
     }
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No cycles are made while a file is read, and looking for them takes half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _text(path: Path) -> str:

@@ -148,11 +148,10 @@ def _samples_as_it_runs(item: pytest.Item) -> bool:
 
 def _folder(item: pytest.Item) -> PurePosixPath:
     """Where a test's recordings lie, below the folder of recordings."""
+    from pytest_convergence.collect import test_names
     from pytest_convergence.sampling.plan import cassette_path
 
-    names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    name = ".".join([*names, getattr(item, "originalname", item.name)])
-    return cassette_path(item.nodeid.split("::", 1)[0], name, "any").parent
+    return cassette_path(*test_names(item), "any").parent
 
 
 def _check(parsed: argparse.Namespace) -> int:

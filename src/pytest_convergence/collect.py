@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,8 +30,11 @@ def marks_of(item: pytest.Item) -> list[Mapping[str, Any]]:
     SettingsError
         For a marker with positional arguments.
     """
+    callspec = getattr(item, "callspec", None)
+    closest = [mark for mark in callspec.marks if mark.name == MARKER] if callspec else []
+    others = [mark for mark in item.iter_markers(MARKER) if mark not in closest]
     marks = []
-    for mark in item.iter_markers(MARKER):
+    for mark in (*closest, *others):
         if mark.args:
             raise SettingsError(
                 f"{item.nodeid}: the convergence marker takes keywords only, not {mark.args!r}",
@@ -81,7 +85,24 @@ def _groups(
                 f"{identity}: a prompt's id makes the node id of the group itself",
                 fix=["give that prompt another id than 'group'"],
             )
+        _check_one_mind(identity, cases)
         yield Group(identity, capability, arm, _collapse(cases), cases[0].declaration)
+
+
+def _check_one_mind(identity: str, cases: Sequence[Case]) -> None:
+    """A group is judged by one declaration."""
+    first = cases[0].declaration
+    for case in cases:
+        for name in ("metric", "label", "threshold", "direction", "confidence", "max_missing"):
+            if getattr(case.declaration, name) != getattr(first, name):
+                raise SettingsError(
+                    f"{identity}: its prompts are declared with different {name}s",
+                    details=[
+                        f"{cases[0].nodeid}: {getattr(first, name)!r}",
+                        f"{case.nodeid}: {getattr(case.declaration, name)!r}",
+                    ],
+                    fix=[f"declare {name} at the function, or give them capabilities of their own"],
+                )
 
 
 def _collapse(cases: Sequence[Case]) -> tuple[Case, ...]:
@@ -122,6 +143,7 @@ def _cases(item: pytest.Function, declaration: Declaration) -> tuple[tuple[Case,
         return tuple(cases), arm
     if "prompt" not in parameters:
         return (), ""
+    _check_direct(item)
     together, prompt_id, arm = split_parameters(item)
     data = {name: value for name, value in parameters.items() if name in together}
     prompt = data.pop("prompt")
@@ -138,12 +160,13 @@ def _case(
     arms: Mapping[str, Any],
     identity: str,
 ) -> Case:
-    names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    _check_prompt(item, prompt)
+    test_file, test_name = test_names(item)
     return Case(
         id=identity,
         nodeid=item.nodeid,
-        test_file=item.nodeid.split("::", 1)[0],
-        test_name=".".join([*names, item.originalname]),
+        test_file=test_file,
+        test_name=test_name,
         prompt_id=prompt_id,
         prompt=prompt,
         family=_family(item, prompt_id, data),
@@ -151,6 +174,49 @@ def _case(
         arms=dict(arms),
         declaration=declaration,
     )
+
+
+def test_names(item: pytest.Item) -> tuple[str, str]:
+    """The module's path from the rootdir and ``Class.function``: what names a test's recordings.
+
+    Raises
+    ------
+    SettingsError
+        For a test outside the rootdir, which has no such path.
+    """
+    test_file = item.nodeid.split("::", 1)[0]
+    if not PurePosixPath(test_file).name or ".." in PurePosixPath(test_file).parts:
+        raise SettingsError(
+            f"{item.path} lies outside the rootdir {item.config.rootpath}",
+            details=["recordings are named by the test's path from the rootdir"],
+            fix=["give --rootdir a folder that holds the tests"],
+        )
+    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    return test_file, ".".join([*classes, getattr(item, "originalname", item.name)])
+
+
+def _check_prompt(item: pytest.Item, prompt: Any) -> None:
+    messages = isinstance(prompt, list | tuple) and all(isinstance(m, Mapping) for m in prompt)
+    if not (isinstance(prompt, str) or (messages and prompt)):
+        raise SettingsError(
+            f"{item.nodeid}: a prompt is {type(prompt).__name__}, not a text: {prompt!r}",
+            fix=['give a string, or a list of {"role": …, "content": …}'],
+        )
+
+
+def _check_direct(item: pytest.Function) -> None:
+    """A prompt that a fixture makes is not known at collection, so it must not look declared."""
+    information: Any = getattr(item, "_fixtureinfo", None)
+    fixtures = information.name2fixturedefs.get("prompt", ()) if information else ()
+    if any(definition.func.__module__ != "_pytest.python" for definition in fixtures):
+        raise SettingsError(
+            f"{item.nodeid}: `prompt` is made by a fixture, so its text is not known at collection",
+            details=["the parameter would be sent, not what the test sees"],
+            fix=[
+                "parametrize `prompt` directly; the marker's template= can put text around it",
+                "or name the fixture otherwise and call models.sample(…) in the test",
+            ],
+        )
 
 
 def _family(item: pytest.Function, prompt_id: str, data: Mapping[str, Any]) -> str:
@@ -212,7 +278,7 @@ def check_prompt_ids(item: pytest.Function) -> None:
         (mark for mark in item.iter_markers("parametrize") if "prompt" in argument_names(mark)),
         None,
     )
-    if mark is None or len(mark.args) < 2:
+    if mark is None:
         return
     where = f"{item.parent.nodeid if item.parent else ''}::{item.originalname}"
     pairs = list(_prompts_with_ids(mark))
@@ -236,11 +302,12 @@ def check_prompt_ids(item: pytest.Function) -> None:
 
 def _prompts_with_ids(mark: pytest.Mark) -> Iterator[tuple[Any, str | None]]:
     """Each prompt of a ``parametrize`` mark with the id its author gave it, if any."""
-    names = mark.args[0]
+    names = mark.args[0] if mark.args else mark.kwargs["argnames"]
+    values = mark.args[1] if len(mark.args) > 1 else mark.kwargs["argvalues"]
     ordered = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     ids = mark.kwargs.get("ids")
     explicit = list(ids) if ids is not None and not callable(ids) else []
-    for position, value in enumerate(mark.args[1]):
+    for position, value in enumerate(values):
         identity = explicit[position] if position < len(explicit) else None
         arguments = value
         if isinstance(value, _ParameterSet):

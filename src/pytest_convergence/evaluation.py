@@ -77,8 +77,8 @@ class Evaluation:
 
     @property
     def mapped(self) -> bool:
-        """Whether a page is asked for that shows where responses lie."""
-        return self.settings["html"] is not None
+        """Whether a page shows where responses lie: now, or later out of the run file."""
+        return any(self.settings[name] is not None for name in ("html", "json"))
 
     @cached_property
     def recorded(self) -> RecordedResponses | None:
@@ -199,6 +199,11 @@ class Evaluation:
         hook = getattr(self.config.hook, f"pytest_convergence_{kind}")
         registered: dict[str, Any] = {}
         for given in reversed(hook(config=self.config)):
+            if not isinstance(given, Mapping):
+                raise SettingsError(
+                    f"pytest_convergence_{kind} returned {type(given).__name__}, not a dict",
+                    fix=['return {"name": …}'],
+                )
             registered.update(given)
         return registered
 

@@ -19,7 +19,7 @@ from pytest_convergence.detect import group_key
 from pytest_convergence.errors import ConvergenceError, SettingsError
 
 # Marks that belong to a function's own cases, not to the verdict over them.
-_OWN_MARKS = ("parametrize", "usefixtures", "filterwarnings", "xfail")
+_OWN_MARKS = ("parametrize", "usefixtures", "filterwarnings")
 
 
 class GroupItem(pytest.Item):
@@ -33,8 +33,10 @@ class GroupItem(pytest.Item):
         self.group = group
         self.stash[group_key] = group
         self._line = function.reportinfo()[:2]
+        callspec = getattr(function, "callspec", None)
+        of_one_prompt = list(callspec.marks) if callspec else []
         for mark in function.own_markers:
-            if mark.name not in _OWN_MARKS:
+            if mark.name not in _OWN_MARKS and mark not in of_one_prompt:
                 self.own_markers.append(mark)
                 self.keywords[mark.name] = mark
         self.extra_keyword_matches.add("group")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pytest_convergence.evidence import (
     accuracy,
@@ -15,11 +15,14 @@ from pytest_convergence.evidence import (
     names,
     sample_count,
 )
+from pytest_convergence.garbage import collector_paused
 from pytest_convergence.results import ConvergenceResult, Quantity
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Direction
+    from pytest_convergence.metrics.confounds import Confounds
     from pytest_convergence.metrics.estimates import GroupEstimate, PromptEstimate
+    from pytest_convergence.metrics.panel_agreement import PanelAgreement
     from pytest_convergence.represent.features import Labeller
     from pytest_convergence.represent.labels.judges import JudgeAgreement
     from pytest_convergence.represent.representation import Represented, SampledCase, Vectors
@@ -107,7 +110,8 @@ def judge_group(
     question: Question, cases: Sequence[SampledCase], models: Sequence[str], vectors: Vectors
 ) -> ConvergenceResult:
     """The score of a panel over a group's prompts, compared with the threshold."""
-    represented, lacking, estimate = _estimated(question, cases, models, vectors)
+    findings = _find(question, cases, models, vectors)
+    represented, lacking = findings.represented, findings.lacking
     incomplete = None
     if lacking:
         counts = ", ".join(f"{model} {count}" for model, count in list(lacking.items())[:6])
@@ -116,20 +120,32 @@ def judge_group(
             f"more than {question.max_missing:.0%} of {len(cases)} prompts have no usable "
             f"response from: {counts}{more}"
         )
-    return _result(question, "score", estimate, represented, cases, models, incomplete)
+    estimate = findings.estimate
+    result = _result(question, "score", estimate, represented, cases, models, incomplete)
+    return replace(result, agreement=findings.agreement, confounds=findings.confounds)
 
 
-_Estimated: TypeAlias = "tuple[Represented, dict[str, int], GroupEstimate | None]"
+@dataclass(frozen=True, eq=False)
+class _Findings:
+    """What is found of a group, whatever threshold it is compared with."""
+
+    represented: Represented
+    lacking: dict[str, int]
+    estimate: GroupEstimate | None
+    agreement: PanelAgreement | None
+    confounds: Confounds | None
+
 
 # What was asked last and what came of it: a group item follows the test with all its prompts. The
 # cases are kept with it, so that no others can take their places in memory.
-_latest: list[tuple[tuple[Any, ...], Sequence[SampledCase], _Estimated]] = []
+_latest: list[tuple[tuple[Any, ...], Sequence[SampledCase], _Findings]] = []
 
 
-def _estimated(
+def _find(
     question: Question, cases: Sequence[SampledCase], models: Sequence[str], vectors: Vectors
-) -> _Estimated:
-    """Features, who lacks too many of them, and the estimate of the others."""
+) -> _Findings:
+    """Features, who lacks too many of them, the estimate of the others, and what is beside it."""
+    from pytest_convergence.beside import label_agreement, text_confounds
     from pytest_convergence.estimating import group_estimate
     from pytest_convergence.represent.representation import represent
 
@@ -139,16 +155,24 @@ def _estimated(
     )
     if _latest and _latest[0][0] == asked:
         return _latest[0][2]
-    represented = represent(
-        cases, models, metric=question.metric, labeller=question.labeller, vectors=vectors
-    )
+    with collector_paused():
+        represented = represent(
+            cases, models, metric=question.metric, labeller=question.labeller, vectors=vectors
+        )
     lacking = _lacking(represented, models, question.max_missing)
     present = [index for index, model in enumerate(models) if model not in lacking]
     estimate = None
     if len(present) >= 2:
         estimate = group_estimate(question, represented, cases, models, present)
-    _latest[:] = [(asked, cases, (represented, lacking, estimate))]
-    return represented, lacking, estimate
+    findings = _Findings(
+        represented,
+        lacking,
+        estimate,
+        label_agreement(represented.labels, models),
+        text_confounds(question, represented, cases),
+    )
+    _latest[:] = [(asked, cases, findings)]
+    return findings
 
 
 def forget() -> None:
@@ -183,7 +207,7 @@ def _result(
     models: Sequence[str],
     incomplete: str | None,
 ) -> ConvergenceResult:
-    from pytest_convergence.beside import label_agreement, settlement, text_confounds
+    from pytest_convergence.beside import settlement
     from pytest_convergence.metrics.estimates import GroupEstimate
     from pytest_convergence.stats.verdicts import decide
 
@@ -237,7 +261,5 @@ def _result(
         copies=copies(cases, models),
         simulated=question.simulated,
         judges=_agreement_of_judges(represented),
-        agreement=label_agreement(represented.labels, models) if quantity == "score" else None,
-        confounds=text_confounds(question, represented, cases) if quantity == "score" else None,
         settlement=settlement(question, estimate, represented, cases) if not incomplete else None,
     )

@@ -101,7 +101,11 @@ _LIKELY = re.compile(
         r"(?:error:?\s*)?(?:http(?:/\d(?:\.\d)?)?\s*)?(?:error\s*)?[45]\d\d[\s:\-]*"
         rf"(?:{_STATUS_PHRASES})",
         r"(?:error[\s:]*)?(?:http|status)(?: (?:error|status|code))*[\s:]*[45]\d\d",
-        rf"error:\s*(?:{_STATUS_PHRASES})",
+        rf"error:\s*(?:[45]\d\d\s*)?(?:{_STATUS_PHRASES})",
+        r"error:\s*(?:[45]\d\d[\s:\-]*)?(?:(?:the )?(?:api|llm|model) )?"
+        r"(?:call|request|query)?\s*failed",
+        r"(?:error:?\s*)?[45]\d\d[\s:\-]*(?:rate limit|quota) (?:exceeded|reached)",
+        r"[\[<]error[\]>][\s:\-]*(?:time-?d? ?out|failed|unavailable|rate limit(?: exceeded)?)",
         r"internal server error|too many requests|bad gateway|gateway time-?out"
         r"|service (?:temporarily )?unavailable|request time-?out",
         r"(?:error:\s*)?(?:the )?(?:request|read|connection|operation|gateway) timed? ?out",

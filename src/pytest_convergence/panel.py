@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_convergence.errors import SettingsError
+from pytest_convergence.garbage import collector_paused
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Case, Declaration
@@ -153,7 +154,8 @@ class Panel:
                     'or sample on the spot: assert_converges(models.sample("…"), threshold=0.8)',
                 ],
             )
-        cases = [self._test.evaluation.sampled(case, self.names) for case in self._test.cases]
+        with collector_paused():
+            cases = [self._test.evaluation.sampled(case, self.names) for case in self._test.cases]
         return Samples(self._test, self.names, cases, group="#" in self._test.cases[0].id)
 
     def sample(

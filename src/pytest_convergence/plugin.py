@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_convergence.session import end_traceback_at_user, start_session
+from pytest_convergence.session import end_traceback_at_user, forget_session, start_session
 from pytest_convergence.session import session_of as _session
 from pytest_convergence.settings import add_options
 from pytest_convergence.xdist import run_without_workers
@@ -97,6 +97,12 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """All tests have run: end sampling, and merge what was recorded."""
     _session(session.config).finish(session)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """All has been said: free what the run held."""
+    forget_session(config)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -30,8 +30,8 @@ class RunRecord:
         self.sampling: list[dict[str, Any]] = []
 
     def add(self, report: Any) -> None:
-        """Take what a test's report carries; called once for each phase of each test."""
-        carried = getattr(report, ATTRIBUTE, None)
+        """Take what a test's report carries off it; called once for each phase of each test."""
+        carried = vars(report).pop(ATTRIBUTE, None)
         if carried is None:
             return
         self.evals.add(report.nodeid)

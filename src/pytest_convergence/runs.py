@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pytest_convergence.results import CaseResponses, Result
     from pytest_convergence.settings import Settings
 
+_USAGE = ("input_tokens", "output_tokens", "reasoning_tokens", "cost")
+_ORIGIN = ("served_model", "system_fingerprint", "provider", "date")
+
 SCHEMA = "pytest-convergence/run"
 VERSION = 1
 
@@ -193,12 +196,14 @@ def _response(response: Response, label: Label | None) -> dict[str, Any]:
             entry["why"] = label.why
         if label.votes:
             entry["votes"] = dict(label.votes)
-    usage = {name: value for name, value in asdict(response.usage).items() if value is not None}
+    # Once for every response of a run, so without ``asdict``, which copies.
+    usage = {name: value for name in _USAGE if (value := getattr(response.usage, name)) is not None}
     if usage:
         entry["usage"] = usage
-    for name in ("served_model", "system_fingerprint", "provider", "date"):
-        if getattr(response, name) is not None:
-            entry[name] = getattr(response, name)
+    for name in _ORIGIN:
+        value = getattr(response, name)
+        if value is not None:
+            entry[name] = value
     return entry
 
 
@@ -223,7 +228,9 @@ def merge_entries(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[s
         elif entry["kind"] == "group":
             groups[result["id"]] = {**result, "cases": [case["id"] for case in entry["cases"]]}
         else:
-            cases.setdefault(result["id"], {}).update(result)
+            # A further assertion about a case stands beside the first, with the same responses.
+            same = entry["cases"][0] if len(entry["cases"]) == 1 else {}
+            cases[result["id"]] = {**same, **cases.get(result["id"], {}), **result}
     return {
         "cases": [cases[name] for name in sorted(cases)],
         "groups": [groups[name] for name in sorted(groups)],
@@ -231,24 +238,37 @@ def merge_entries(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[s
     }
 
 
+def _cleaned(run: dict[str, Any]) -> dict[str, Any]:
+    """A run without the environment's keys, wherever a prompt or an answer holds one."""
+    from pytest_convergence.models.secrets import known_keys, without_keys
+
+    if not known_keys():
+        return run
+    text = json.dumps(run)
+    clean = without_keys(text)
+    return run if clean == text else dict(json.loads(clean))
+
+
 def build_run(record: RunRecord, settings: Settings, *, command: Iterable[str]) -> dict[str, Any]:
     """The merged run: the same whatever the number of workers and the order of tests."""
     merged = merge_entries(record.entries)
-    return {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": list(command),
-        "settings": {
-            name: settings[name]
-            for name in ("record", "samples", "embedder", "confidence", "decoding", "responses")
-        },
-        "models": _models(merged["cases"], [*merged["groups"], *merged["checks"]]),
-        **merged,
-        "sampling": _sampling(record),
-        "problems": list(record.problems),
-        "extra": {},
-    }
+    return _cleaned(
+        {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": list(command),
+            "settings": {
+                name: settings[name]
+                for name in ("record", "samples", "embedder", "confidence", "decoding", "responses")
+            },
+            "models": _models(merged["cases"], [*merged["groups"], *merged["checks"]]),
+            **merged,
+            "sampling": _sampling(record),
+            "problems": list(record.problems),
+            "extra": {},
+        }
+    )
 
 
 def _sampling(record: RunRecord) -> dict[str, Any] | None:

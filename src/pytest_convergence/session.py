@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_convergence.baseline.keeper import Keeper
     from pytest_convergence.declaration import Case
     from pytest_convergence.evaluation import Evaluation
+    from pytest_convergence.outputs import Outputs
     from pytest_convergence.panel import Convergence, EvalTest, Panel
     from pytest_convergence.report.github import Failures
 
@@ -89,6 +89,13 @@ def session_of(config: pytest.Config) -> ConvergenceSession:
     return config.stash[session_key]
 
 
+def forget_session(config: pytest.Config) -> None:
+    """Called at the very end: let go of the run, before pytest looks through all that is alive."""
+    session = config.stash.get(session_key, None)
+    if session is not None:
+        session.forget()
+
+
 class ReportReader:
     """Takes the results off the reports, on the process that reports."""
 
@@ -113,6 +120,7 @@ class ConvergenceSession:
         self.record = RunRecord()
         self.selected: list[pytest.Item] = []
         self._evaluation: Evaluation | None = None
+        self._outputs: Outputs | None = None
         self._forecast: list[str] = []
         self.made: set[str] = set()
         self.keeper: Keeper | None = None
@@ -215,17 +223,17 @@ class ConvergenceSession:
     def test_of(self, item: pytest.Item) -> EvalTest:
         """The running test, made on first use."""
         if test_key not in item.stash:
-            from pytest_convergence.collect import cases_of, marks_of
+            from pytest_convergence.collect import cases_of, marks_of, test_names
             from pytest_convergence.declaration import declare
             from pytest_convergence.panel import EvalTest
 
-            names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+            test_file, test_name = test_names(item)
             callspec = getattr(item, "callspec", None)
             item.stash[test_key] = EvalTest(
                 evaluation=self.evaluation,
                 nodeid=item.nodeid,
-                test_file=item.nodeid.split("::", 1)[0],
-                test_name=".".join([*names, getattr(item, "originalname", item.name)]),
+                test_file=test_file,
+                test_name=test_name,
                 declaration=declare(marks_of(item), self.settings, where=item.nodeid),
                 cases=cases_of(item),
                 data=dict(callspec.params) if callspec else {},
@@ -266,16 +274,18 @@ class ConvergenceSession:
         if not results:
             return []
         kind = "group" if is_group(item) else "case"
+        from pytest_convergence.garbage import collector_paused
         from pytest_convergence.runs import case_entry, result_entry
 
-        entries: list[Mapping[str, Any]] = [
-            {
-                "kind": kind,
-                "result": result_entry(result),
-                "cases": [case_entry(case) for case in result.cases],
-            }
-            for result in results
-        ]
+        with collector_paused():
+            entries: list[Mapping[str, Any]] = [
+                {
+                    "kind": kind,
+                    "result": result_entry(result),
+                    "cases": [case_entry(case) for case in result.cases],
+                }
+                for result in results
+            ]
         if self.settings["baseline"] is not None or self.settings["candidate"] is not None:
             from pytest_convergence.baseline.gate import with_gate
 
@@ -320,70 +330,30 @@ class ConvergenceSession:
             yield
 
     def summarise(self, terminal: Any) -> None:
-        """The terminal summary and the files of the run, where evals ran."""
-        if not self.worker.alone:
-            return
-        failures = self.failures.found if self.failures else ()
-        if not (self.record.entries or self.record.problems or failures):
+        """The terminal summary, where evals ran."""
+        if self._outputs is not None:
+            self._outputs.show(terminal)
+        elif self.worker.alone:
             for line in self.keeper.said if self.keeper else ():
                 terminal.write_line(line)
-            return
-        from pytest_convergence.report.recorded import recorded_lines
-        from pytest_convergence.report.sampling import sampling_lines
-        from pytest_convergence.report.terminal import header_line, write_summary
-        from pytest_convergence.runs import build_run, write_run
-
-        if self.count is not None and self.config.option.verbose >= 0:
-            # A controller collects nothing, so this is the first it can say.
-            terminal.write_line(header_line(self.settings, len(self.record.evals)))
-        run = build_run(self.record, self.settings, command=sys.argv[1:])
-        if self.keeper is not None:
-            run["gate"] = self.keeper.entry()
-        self.config.hook.pytest_convergence_run(config=self.config, run=run)
-        write_summary(terminal, run, verbose=self.config.option.verbose)
-        lines = sampling_lines(run["sampling"])
-        if self.settings["responses"] is not None and self.evaluation.recorded is not None:
-            lines += recorded_lines(self.evaluation.recorded, run["cases"])
-        for line in lines:
-            terminal.write_line(line)
-        path = self.settings.path("json")
-        if path is not None:
-            write_run(run, path)
-            terminal.write_line(f"run file: {path}")
-        for line in self.keeper.said if self.keeper else ():
-            terminal.write_line(line)
-        self._report(terminal, run)
-        if self.failures is not None:
-            from pytest_convergence.report.github import tell_github
-
-            found = list(self.failures.found.values())
-            root = self.config.rootpath
-            tell_github(run, found, terminal, environ=os.environ, rootpath=root)
-
-    def _report(self, terminal: Any, run: Mapping[str, Any]) -> None:
-        """Keep the run for the trend, and write the page where it was asked for."""
-        from pytest_convergence.history import keep_run, read_history, with_run
-
-        kept = self.settings.kept / "runs"
-        try:
-            keep_run(run, kept)
-            path = self.settings.path("html")
-            if path is not None:
-                from pytest_convergence.report.html import write_page
-
-                write_page(run, path, with_run(read_history(kept), run))
-                terminal.write_line(f"report: {path}")
-        except ConvergenceError as error:
-            terminal.write_line(f"convergence: {error}", red=True)
 
     def finish(self, session: pytest.Session) -> None:
         """Called when all tests of this process have run, also after a failure."""
         if self.made and not self.worker.alone:
             hand_over(self.config, _MADE, json.dumps(sorted(self.made)))
-        if self._evaluation is None:
-            return
+        if self._evaluation is not None:
+            self._end(self._evaluation, session)
+        failures = self.failures.found if self.failures else ()
+        if self.worker.alone and (self.record.entries or self.record.problems or failures):
+            from pytest_convergence.outputs import Outputs
+
+            self._outputs = Outputs(self)
+            for problem in self._outputs.problems:
+                self._fail(session, problem)
+
+    def _end(self, evaluation: Evaluation, session: pytest.Session) -> None:
         try:
-            self._end_sampling(self._evaluation)
+            self._end_sampling(evaluation)
         except ConvergenceError as error:
             problem = "; ".join([error.headline, *error.fix])
             if self.worker.alone:
@@ -393,6 +363,21 @@ class ConvergenceSession:
         for given in self.count.handed_over if self.count else ():
             if _PROBLEM in given:
                 self._fail(session, json.loads(given[_PROBLEM]))
+
+    def forget(self) -> None:
+        """Responses and results of this run are not needed any more."""
+        for item in self.selected:
+            if results_key in item.stash:
+                del item.stash[results_key]
+            if test_key in item.stash:
+                del item.stash[test_key]
+        self.record.entries.clear()
+        if self._evaluation is not None:
+            from pytest_convergence.judging import forget
+
+            forget()
+            self._evaluation = None
+        self._outputs = None
 
     def _fail(self, session: pytest.Session, problem: str) -> None:
         self.record.problems.append(problem)

@@ -229,7 +229,9 @@ class Settings:
         values: Mapping[str, Any],
         explicit: frozenset[str],
         beneath: Mapping[str, Any],
+        invocation: Path | None = None,
     ) -> None:
+        self.invocation = invocation or rootpath
         self.rootpath = rootpath
         self.values = values
         self.explicit = explicit
@@ -239,9 +241,10 @@ class Settings:
         return self.values[name]
 
     def path(self, name: str) -> Path | None:
-        """A path setting, from the rootdir where relative, or None."""
+        """A path setting, or None; relative to where the command was given, else to the rootdir."""
         value = self.values[name]
-        return None if value is None else self.rootpath / value
+        base = self.invocation if name in self.explicit else self.rootpath
+        return None if value is None else base / value
 
     @property
     def cassettes(self) -> Path:
@@ -303,7 +306,9 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
                 beneath[option.name] = _fallback(option, config, environ)
         else:
             values[option.name] = _fallback(option, config, environ)
-    return Settings(config.rootpath, values, frozenset(explicit), beneath)
+    return Settings(
+        config.rootpath, values, frozenset(explicit), beneath, config.invocation_params.dir
+    )
 
 
 def _fallback(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Any:

@@ -32,7 +32,9 @@ def this_worker(config: pytest.Config) -> Worker:
     if given is None:
         return Worker()
     name = str(given["workerid"])
-    index = int(name.removeprefix("gw"))
+    number = name.removeprefix("gw")
+    # A worker that was named by hand has no number; which models it prefers does not matter.
+    index = int(number) if number.isdecimal() else 0
     return Worker(index, int(given["workercount"]), name, str(given["testrunuid"]))
 
 

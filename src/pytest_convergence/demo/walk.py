@@ -37,37 +37,28 @@ def walk(folder: Path) -> int:
         Where the folder is not empty: nothing is overwritten.
     """
     _copy(folder)
-    wished = [
-        _step(
-            folder,
+    calm = (
+        (
             "1. Run: record what three simulated models answer, and judge it.",
             ["--convergence-record=new_episodes"],
-            wanted=0,
         ),
-        _step(
-            folder,
+        (
             "2. Bless: keep these results as the baseline. Commit it with the recordings.",
             [_BASELINE, "--convergence-update-baseline"],
-            wanted=0,
         ),
-        _step(
-            folder, "3. Gate: nothing has changed, so nothing fails.", [_BASELINE, "-q"], wanted=0
-        ),
-    ]
-    _change(folder / "panel.toml")
-    wished.append(
-        _step(
-            folder,
-            "5. Gate: ask all three again. Every threshold still holds; the gate says what moved.",
-            [_BASELINE, "--convergence-record=rewrite"],
-            wanted=1,
-        )
+        ("3. Gate: nothing has changed, so nothing fails.", [_BASELINE, "-q"]),
     )
+    if not all(_step(folder, what, arguments, wanted=0) for what, arguments in calm):
+        return 1
+    _change(folder / "panel.toml")
+    last = "5. Gate: ask all three again. Every threshold still holds; the gate says what moved."
+    if not _step(folder, last, [_BASELINE, "--convergence-record=rewrite"], wanted=1):
+        return 1
     print(
         "\nThe run fails with pytest's exit code 1. If the change is what you want, bless it:\n"
         f"$ cd {folder} && pytest {_BASELINE} --convergence-update-baseline"
     )
-    return 0 if all(wished) else 1
+    return 0
 
 
 def _copy(folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from pytest_convergence.errors import SettingsError
 
+_SHORTEST_KEY = 8
 _REDACTED = "[redacted]"
 
 # Look-aheads are bounded, so that no text takes more than linear time.
@@ -47,6 +49,23 @@ def redact(text: str, *secrets: str | None) -> str:
     text = _BEARER.sub(rf"\1{_REDACTED}", text)
     text = _NAMED.sub(rf"\1{_REDACTED}", text)
     return _KEY_SHAPES.sub(_REDACTED, text)
+
+
+def without_keys(text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The text without the values of the environment's ``…_API_KEY`` variables.
+
+    Unlike :func:`redact` it alters nothing that merely has the shape of a key, so it can be applied
+    to what models answered.
+    """
+    for key in known_keys(environ):
+        text = text.replace(key, _REDACTED)
+    return text
+
+
+def known_keys(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The values of ``…_API_KEY`` variables that are long enough to be keys."""
+    found = (value for name, value in environ.items() if name.endswith("_API_KEY"))
+    return [value for value in found if len(value) >= _SHORTEST_KEY]
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
