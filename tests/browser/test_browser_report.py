@@ -139,6 +139,22 @@ def test_differences_from_another_answer_are_marked(
     assert "Canberra" in shown
 
 
+def test_a_case_with_vectors_has_a_map_of_its_responses(
+    page: Page, simulated_run: dict[str, Any]
+) -> None:
+    case = next(case for case in simulated_run["cases"] if case.get("places"))
+    page.run("location.hash = arguments[0]", f"#case={quote(case['id'])}")
+    panel = page.opened_case()
+    spots = {tuple(place[:2]) for places in case["places"].values() for place in places if place}
+    figures = [
+        figure
+        for figure in panel.find_elements("css selector", "figure")
+        if "Map of the responses" in figure.text
+    ]
+    assert len(figures[0].find_elements("css selector", "g[aria-label=dot] circle")) == len(spots)
+    assert page.console() == []
+
+
 def test_a_link_opens_its_case(browser: Any, simulated_run: dict[str, Any], tmp_path: Path) -> None:
     page = Page.of(browser, simulated_run, tmp_path)
     last = simulated_run["cases"][-1]["id"]

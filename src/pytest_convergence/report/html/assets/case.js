@@ -48,31 +48,65 @@ function clusterList(told) {
   );
 }
 
+// Responses that lie on one spot are one dot, as large as they are many.
+function spots(placed) {
+  const bySpot = new Map();
+  for (const answer of placed) {
+    const key = `${answer.point[0]} ${answer.point[1]}`;
+    if (!bySpot.has(key)) bySpot.set(key, []);
+    bySpot.get(key).push(answer);
+  }
+  return [...bySpot.values()].map((answers) => {
+    const models = [...new Set(answers.map((answer) => answer.place + 1))];
+    const label = models.length > 4 ? `${models.slice(0, 3).join(",")}…` : models.join(",");
+    return { x: answers[0].point[0], y: answers[0].point[1], answers, label, size: 7 + 1.6 * Math.sqrt(answers.length) };
+  });
+}
+
+// Both directions to one scale: a map that stretched one of them would lie about distances.
+function square(dots) {
+  const span = (values) => [Math.min(...values), Math.max(...values)];
+  const [x, y] = [span(dots.map((dot) => dot.x)), span(dots.map((dot) => dot.y))];
+  const half = Math.max(x[1] - x[0], y[1] - y[0], 0.02) / 2;
+  const around = ([low, high]) => [(low + high) / 2 - half, (low + high) / 2 + half];
+  return { x: around(x), y: around(y) };
+}
+
+function spotTold(dot) {
+  const [answer] = dot.answers;
+  const said = [...new Set(dot.answers.map((one) => `${one.model} #${one.sample + 1}`))];
+  const text = answer.text.length > 90 ? `${answer.text.slice(0, 90)}…` : answer.text;
+  return `${said.slice(0, 4).join(", ")}${said.length > 4 ? ` and ${said.length - 4} more` : ""}\n${text}`;
+}
+
 function responseMap(told, texts) {
   const placed = told.answers.filter((answer) => answer.point);
   if (placed.length < 3) return null;
-  const short = (text) => (text.length > 90 ? `${text.slice(0, 90)}…` : text);
-  const dots = placed.map((answer) => ({ x: answer.point[0], y: answer.point[1], number: String(answer.place + 1), answer }));
-  const drawing = chart(`Map of ${counted(dots.length, "response")}: close together means alike; the responses themselves stand below`, (width) =>
-    plotted({
-      width,
-      height: Math.min(width, 360),
-      margin: 18,
-      x: { axis: null, inset: 8 },
-      y: { axis: null, inset: 8 },
+  const dots = spots(placed);
+  const domain = square(dots);
+  const drawing = chart(`Map of ${counted(placed.length, "response")}: close together means alike; the responses themselves stand below`, (width) => {
+    const side = Math.min(width, 340);
+    return plotted({
+      width: side,
+      height: side,
+      margin: 22,
+      x: { axis: null, domain: domain.x },
+      y: { axis: null, domain: domain.y },
+      r: { type: "identity" },
       marks: [
-        vendor.dot(dots, { x: "x", y: "y", r: 8, fill: (dot) => clusterColour(told, dot.answer.cluster), fillOpacity: 0.85, stroke: "var(--surface)" }),
-        vendor.text(dots, { x: "x", y: "y", text: "number", fill: "var(--on-cluster)", fontSize: 10, fontWeight: "bold" }),
-        vendor.tip(dots, vendor.pointer({ x: "x", y: "y", title: (dot) => `${dot.answer.model}, sample ${dot.answer.sample + 1}\n${short(dot.answer.text)}`, lineWidth: 26, fill: "var(--raised)", stroke: "var(--line)" })),
+        vendor.dot(dots, { x: "x", y: "y", r: "size", fill: (dot) => clusterColour(told, dot.answers[0].cluster), fillOpacity: 0.85, stroke: "var(--surface)" }),
+        vendor.text(dots.filter((dot) => dot.label.length < 3), { x: "x", y: "y", text: "label", fill: "var(--on-cluster)", fontSize: 10, fontWeight: "bold" }),
+        vendor.text(dots.filter((dot) => dot.label.length > 2), { x: "x", y: "y", text: "label", fill: INK, fontSize: 10, textAnchor: "start", dx: 16 }),
+        vendor.tip(dots, vendor.pointer({ x: "x", y: "y", title: spotTold, lineWidth: 26, fill: "var(--raised)", stroke: "var(--line)" })),
       ],
-    }),
-  );
+    });
+  });
   return h(
     "figure",
     {},
     h("figcaption", {}, "Map of the responses"),
     drawing,
-    h("p", { class: "faint small" }, "Two main directions of the responses' vectors; close together means alike. Numbers are the models'", texts.pairs ? "." : `: ${texts.responses.map(({ model }, place) => `${place + 1} ${model}`).join(" · ")}`),
+    h("p", { class: "faint small" }, "Two main directions of the responses' vectors, to one scale; close together means alike. Numbers are the models'", texts.pairs ? "." : `: ${texts.responses.map(({ model }, place) => `${place + 1} ${model}`).join(" · ")}`),
   );
 }
 
