@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from pytest_convergence.settings import Settings
 
 
+_MAPPED_CASES = 200
+
+
 class Evaluation:
     """The state of a run. The plugin's hooks forward to it; it knows no xdist and no vcr.
 
@@ -69,6 +72,7 @@ class Evaluation:
         self._sampled: dict[tuple[str, tuple[str, ...]], SampledCase] = {}
         self._stores: dict[PurePosixPath, Path] = {}
         self._sampler: Sampler | None = None
+        self._planned = 0
 
     @property
     def recording(self) -> bool:
@@ -77,8 +81,14 @@ class Evaluation:
 
     @property
     def mapped(self) -> bool:
-        """Whether a page shows where responses lie: now, or later out of the run file."""
-        return any(self.settings[name] is not None for name in ("html", "json"))
+        """Whether a page shows where responses lie: now, or later out of the run file.
+
+        Of a large study only one that is asked for now: drawing the maps takes longer than all
+        the rest of a replay.
+        """
+        if self.settings["html"] is not None:
+            return True
+        return self.settings["json"] is not None and self._planned <= _MAPPED_CASES
 
     @cached_property
     def recorded(self) -> RecordedResponses | None:
@@ -394,6 +404,7 @@ class Evaluation:
 
     def start(self, cases: Sequence[Case]) -> None:
         """Begin sampling ahead of the tests, where this run records."""
+        self._planned = len(cases)
         if self.recording and self.recorded is None and cases:
             self.sampler.start(self.units(cases))
 
