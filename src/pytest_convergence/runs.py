@@ -42,9 +42,10 @@ def number(value: Any) -> float | None:
 
 def _numbers(array: Any) -> Any:
     """Nested lists of JSON numbers from an array."""
-    if getattr(array, "ndim", 0) > 1:
-        return [_numbers(row) for row in array]
-    return [number(value) for value in array]
+    import numpy as np
+
+    known = np.isfinite(array)
+    return array.tolist() if known.all() else np.asarray(np.where(known, array, None)).tolist()
 
 
 def _interval(interval: Interval | None) -> dict[str, Any] | None:

@@ -123,6 +123,7 @@ def _choice(choice: dict[str, Any], usage: Usage, origin: Origin) -> Response:
     word = text_or_none(choice.get("finish_reason")) or ""
     text = _visible(_content(message.get("content")))
     refusal = text_or_none(message.get("refusal")) or _refusal_part(message.get("content"))
+    logprobs = choice.get("logprobs")
     if choice.get("error") or word.lower() in _FAILURES:
         detail = str(error_detail({"error": choice.get("error")})) or f"finish reason {word}"
         return failed(f"the provider broke off: {detail}", origin=origin, text=text)
@@ -133,10 +134,10 @@ def _choice(choice: dict[str, Any], usage: Usage, origin: Origin) -> Response:
         text,
         finish,
         usage=usage,
-        logprobs=_logprobs(choice.get("logprobs")),
+        logprobs=_logprobs(logprobs) if logprobs else (),
         origin=origin,
         why="the model declined" if finish == "refusal" else word,
-        tools=_tools(message),
+        tools=() if text else _tools(message),
     )
 
 
@@ -148,6 +149,8 @@ def _content(content: Any) -> str:
 
 
 def _refusal_part(content: Any) -> str | None:
+    if isinstance(content, str):
+        return None
     said = [text_or_none(part.get("refusal")) for part in objects(content)]
     return "".join(part for part in said if part) or None
 

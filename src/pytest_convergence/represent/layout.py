@@ -32,9 +32,11 @@ def detect(text: str) -> str:
         return "table"
     if re.match(r"<(!doctype|[a-z][\w-]*)\b[^>]*>.*</?[a-z][\w-]*>\s*$", text, re.I | re.DOTALL):
         return "markup"
-    lines = [line for line in FENCED.sub("", text).splitlines() if line.strip()]
+    blocks = _fenced(text)
+    around_blocks = FENCED.sub("", text) if blocks else text
+    lines = [line for line in around_blocks.splitlines() if line.strip()]
     total = sum(len(line.strip()) for line in text.splitlines()) or 1
-    fenced = sum(len(block[2].strip()) for block in FENCED.finditer(text))
+    fenced = sum(len(block.strip()) for block in blocks)
     around = sum(len(line.strip()) for line in lines)
     if fenced and (fenced >= _SHARE * total or (len(lines) <= 2 and around <= _BRIEF)):
         return "code"
@@ -63,9 +65,16 @@ def _sections(lines: Sequence[str]) -> int:
     )
 
 
+def _fenced(text: str) -> list[str]:
+    """What is between fences; few texts have any, and looking for them line by line takes long."""
+    if "```" not in text and "~~~" not in text:
+        return []
+    return [block[2] for block in FENCED.finditer(text)]
+
+
 def json_in(text: str) -> dict[str, Any] | list[Any] | None:
     """The JSON object or array that a text, or its one fenced block, is; else None."""
-    blocks = [block[2] for block in FENCED.finditer(text)]
+    blocks = _fenced(text)
     candidates = [text.strip()] if not blocks else [blocks[0].strip()] if len(blocks) == 1 else []
     for candidate in candidates:
         if candidate[:1] not in "{[" or not candidate:
