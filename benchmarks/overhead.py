@@ -156,8 +156,10 @@ _SETTINGS = {
 
 def python_of(tool: str, cache: Path) -> Path | None:
     """The interpreter of a tool, its environment built where need be; None where it cannot be."""
-    pinned = "\n".join((sys.version, *PINS[tool], (ROOT / "pyproject.toml").read_text()))
-    pins = hashlib.sha256(pinned.encode()).hexdigest()[:10]
+    pinned = [sys.version, *PINS[tool]]
+    if tool == "pytest-convergence":
+        pinned += [(ROOT / name).read_text() for name in ("pyproject.toml", "constraints.txt")]
+    pins = hashlib.sha256("\n".join(pinned).encode()).hexdigest()[:10]
     folder = cache / f"{tool}-{pins}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if (folder / "done").exists():

@@ -31,6 +31,14 @@ def pytest_convergence_models(config):
     }}
 """
 
+
+@pytest.fixture(autouse=True)
+def _quick_inner_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inner runs start in half the time: compiled once, and without a plugin they do not use."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+
+
 Project = Callable[..., pytest.Pytester]
 
 
@@ -58,7 +66,7 @@ def project(pytester: pytest.Pytester) -> Project:
 def run(project: pytest.Pytester, *arguments: str, workers: int = 0) -> pytest.RunResult:
     """Run the real plugin in a process of its own."""
     return project.runpytest_subprocess(
-        "-p", "no:cacheprovider", "-n", str(workers), *arguments, timeout=120
+        "-p", "no:cacheprovider", "-n", str(workers), *arguments, timeout=300
     )
 
 
