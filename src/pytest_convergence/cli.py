@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -25,7 +24,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code: 0 well, 1 something found, 2 cannot."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    parsed, further = parser.parse_known_args(arguments)
+    if further and parsed.run is not _check:
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    parsed.further = further
     try:
         return int(parsed.run(parsed))
     except ConvergenceError as error:
@@ -43,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         help="no secrets, no orphans, no stale requests in the recordings",
         description="Check the recordings. Collects the tests (runs none) to know what they ask.",
     )
-    check.add_argument("paths", nargs="*", help="tests to collect, as for pytest")
+    check.add_argument("paths", nargs="*", help="tests to collect; further options go to pytest")
     check.add_argument("--cassettes", default=None, metavar="DIR", help="folder of recordings")
     check.set_defaults(run=_check)
     move = commands.add_parser(
@@ -127,23 +130,14 @@ class _Collected:
             self.problem = error
 
     def _add(self, evaluation: Evaluation, items: Sequence[pytest.Item]) -> None:
-        from pytest_convergence.collect import cases_of
+        from pytest_convergence.collect import cases_of, samples_as_it_runs
 
         for item in items:
             cases = cases_of(item)
             for unit in evaluation.units(cases):
                 self.known.setdefault(unit.cassette, set()).add(unit.request)
-            if not cases or _samples_as_it_runs(item):
+            if samples_as_it_runs(item):
                 self.unknowable.add(_folder(item))
-
-
-def _samples_as_it_runs(item: pytest.Item) -> bool:
-    """Whether a test may make up prompts that collection cannot know."""
-    function = getattr(item, "function", None)
-    try:
-        return function is not None and "sample(" in inspect.getsource(function)
-    except (OSError, TypeError):
-        return True
 
 
 def _folder(item: pytest.Item) -> PurePosixPath:
@@ -159,14 +153,17 @@ def _check(parsed: argparse.Namespace) -> int:
 
     collected = _Collected()
     with redirect_stdout(StringIO()) as said:
-        code = pytest.main([*_QUIETLY, *parsed.paths], plugins=[collected])
+        code = pytest.main([*_QUIETLY, *parsed.paths, *parsed.further], plugins=[collected])
     if collected.problem is not None:
         raise collected.problem
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise ConvergenceError(
             "the tests cannot be collected",
             details=said.getvalue().splitlines()[-12:],
-            fix=["mend what pytest says above"],
+            fix=[
+                "mend what pytest says above",
+                "or name the folder of your evals: convergence check evals",
+            ],
         )
     root = Path(parsed.cassettes) if parsed.cassettes else collected.cassettes
     keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY")]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_convergence.errors import SamplingError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put ``data`` in the place of ``path``, creating its folder.
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Put ``data``, whole or in parts, in the place of ``path``, creating its folder.
 
     A reader sees the old bytes or the new ones. The data has reached the disk before the name
     does. One writer at a time: the temporary file has a fixed name, so that a killed writer
@@ -25,7 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     temporary = temporary_name(path)
     try:
         with temporary.open("wb") as stream:
-            stream.write(data)
+            stream.writelines([data] if isinstance(data, bytes) else data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

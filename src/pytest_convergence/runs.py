@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -331,12 +331,28 @@ def write_run(run: Mapping[str, Any], path: Path) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(run, ensure_ascii=True).encode())
+        write_atomically(path, _as_json(run))
     except OSError as error:
         raise ConvergenceError(
             f"the run file {path} cannot be written: {error.strerror}",
             fix=["give --convergence-json a path in a folder you may write to"],
         ) from None
+
+
+def _as_json(run: Mapping[str, Any]) -> Iterator[bytes]:
+    """The run as ASCII JSON, a case at a time: a study's texts are not held twice more."""
+    opening = "{"
+    for name, value in run.items():
+        yield f"{opening}{json.dumps(name)}: ".encode()
+        opening = ", "
+        if not isinstance(value, list):
+            yield json.dumps(value).encode()
+            continue
+        for position, entry in enumerate(value):
+            yield b", " if position else b"["
+            yield json.dumps(entry).encode()
+        yield b"]" if value else b"[]"
+    yield b"}"
 
 
 def read_run(path: Path) -> dict[str, Any]:

@@ -76,10 +76,8 @@ def end_traceback_at_user(call: pytest.CallInfo[None]) -> None:
         return
     package = str(Path(__file__).parent)
     last, entry = None, call.excinfo.value.__traceback__
-    while entry is not None:
-        if not entry.tb_frame.f_code.co_filename.startswith(package):
-            last = entry
-        entry = entry.tb_next
+    while entry is not None and not entry.tb_frame.f_code.co_filename.startswith(package):
+        last, entry = entry, entry.tb_next
     if last is not None:
         last.tb_next = None
 
@@ -218,7 +216,7 @@ class ConvergenceSession:
             return []
         from pytest_convergence.report.terminal import header_line
 
-        return [header_line(self.settings, len(self.selected)), *self._forecast]
+        return [header_line(self.settings, len(self.selected))]
 
     def test_of(self, item: pytest.Item) -> EvalTest:
         """The running test, made on first use."""
@@ -296,6 +294,7 @@ class ConvergenceSession:
     def running(self, session: pytest.Session) -> Iterator[None]:
         """While all tests run: show how sampling comes on; then count what is no success."""
         if self.settings["dry_run"]:
+            self._show_forecast()
             session.items.clear()
         with self._progress():
             yield
@@ -313,6 +312,20 @@ class ConvergenceSession:
             )
             self.record.problems += problems
             session.testsfailed += len(problems)
+
+    def _show_forecast(self) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None or not self.selected:
+            return
+        from pytest_convergence.collect import samples_as_it_runs
+
+        made_up = sum(map(samples_as_it_runs, self.selected))
+        for line in ("", *self._forecast):
+            terminal.write_line(line)
+        if self._forecast:
+            terminal.write_line("where nothing is recorded yet, an answer counts as 256 tokens")
+        if made_up:
+            terminal.write_line(f"{made_up} tests sample as they run: their calls are not counted")
 
     @contextmanager
     def _progress(self) -> Iterator[None]:

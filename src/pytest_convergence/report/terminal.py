@@ -71,6 +71,11 @@ def _write_whole(
     _write_table(terminal, "group", groups, signs, limit=None, whole=everything)
     _write_table(terminal, "case", cases, signs, limit=few, whole=everything)
     _write_table(terminal, "check", checks, signs, limit=few, whole=everything)
+    if groups:
+        terminal.write_line(
+            f"bar, from 0 to 1: {signs.band} floor to ceiling, {signs.value} similarity, "
+            f"{signs.threshold} where the threshold lies between them"
+        )
     if any(unsettled(entry) for entry in (*groups, *cases[:few], *checks[:few])):
         terminal.write_line("* unsettled: the interval straddles the threshold")
     _write_missing(terminal, run["models"], signs, everything=everything)
