@@ -34,7 +34,12 @@ def pytest_convergence_models(config):
 
 @pytest.fixture(autouse=True)
 def _quick_inner_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inner runs start in half the time: compiled once, and without a plugin they do not use."""
+    """Inner runs start in half the time: compiled once, and without a plugin they do not use.
+
+    They are told of a CI service only by the tests that are about one.
+    """
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
 

@@ -71,7 +71,12 @@ def attach_cases(items: Sequence[pytest.Function], settings: Settings) -> list[G
             item.extra_keyword_matches.add(declaration.capability)
         if cases:
             members.setdefault((declaration.capability, arm), []).extend(cases)
-    return list(_groups(evals[0], members))
+    groups = list(_groups(evals[0], members))
+    # A test judges the cases that its group does, with their families: whichever runs first.
+    collapsed = {case.id: case for group in groups for case in group.cases}
+    for item in evals:
+        item.stash[cases_key] = tuple(collapsed[case.id] for case in item.stash[cases_key])
+    return groups
 
 
 def _groups(
