@@ -283,3 +283,27 @@ def test_duplicate_prompts_collapse_into_one_family(project: Project) -> None:
     filled, twice = json.loads((tests.path / "run.json").read_text())["groups"]
     assert (len(twice["prompts"]), twice["families"]) == (12, 6)
     assert (len(filled["prompts"]), filled["families"]) == (6, 6)
+
+
+def test_duplicates_count_once_whether_or_not_the_test_with_the_prompts_runs(
+    project: Project,
+) -> None:
+    tests = project(
+        """
+        import pytest
+        @pytest.mark.convergence(
+            metric="exact", threshold=-1, prompts={f"p{n}": f"ask {n // 2}" for n in range(12)})
+        def test_pairs(models):
+            assert len(models.samples.cases) == 12
+        """
+    )
+    run(tests, "--convergence-record=new_episodes", "--convergence-json=both.json").assert_outcomes(
+        passed=2
+    )
+    run(tests, "-k", "group", "--convergence-json=alone.json").assert_outcomes(passed=1)
+    both, alone = (
+        json.loads((tests.path / name).read_text())["groups"]
+        for name in ("both.json", "alone.json")
+    )
+    assert [group["families"] for group in both] == [6]
+    assert both == alone
