@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_convergence.models.response import Finish, Missing, Response
@@ -202,7 +202,7 @@ def logged_response(
 
 def _finish_word(finish: str | None) -> str:
     """In lower case and without an enumeration's name: ``FinishReason.MAX_TOKENS``."""
-    return (finish or "").strip().lower().replace("-", "_").rpartition(".")[2]
+    return "" if not finish else finish.strip().lower().replace("-", "_").rpartition(".")[2]
 
 
 def _nothing_or_cut(text: str) -> Missing | None:
@@ -219,7 +219,9 @@ def _nothing_or_cut(text: str) -> Missing | None:
 
 
 def _blank(text: str) -> bool:
-    return all(unicodedata.category(character) in _INVISIBLE for character in text)
+    return not text[:1].isalnum() and all(
+        unicodedata.category(character) in _INVISIBLE for character in text
+    )
 
 
 def _error_in(text: str, prompt: str | None) -> str | None:
@@ -233,8 +235,9 @@ def _error_in(text: str, prompt: str | None) -> str | None:
         return None
     if _LIKELY.fullmatch(stripped):
         return _reason(stripped)
-    readers: tuple[Callable[[str], str | None], ...] = (_error_object, _error_page, _stack_trace)
-    return next((found for found in (reader(stripped) for reader in readers) if found), None)
+    if stripped[0] in "{[":
+        return _error_object(stripped)
+    return _error_page(stripped) if stripped[0] == "<" else _stack_trace(stripped)
 
 
 def _is_prose(rest: str) -> bool:
@@ -254,8 +257,6 @@ def _reason(text: str) -> str:
 
 def _error_object(text: str) -> str | None:
     """The message of a provider's error object; JSON, or a Python dict that somebody printed."""
-    if text[0] not in "{[":
-        return None
     body = _loaded(text)
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
