@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_convergence.metrics.threads import one_thread
+
 if TYPE_CHECKING:
     from pytest_convergence.evidence import Labels
     from pytest_convergence.judging import Question
@@ -38,6 +40,7 @@ def label_agreement(labels: Labels, models: Sequence[str]) -> PanelAgreement | N
     return panel_agreement(answers, models)
 
 
+@one_thread
 def text_confounds(
     question: Question,
     represented: Represented,
