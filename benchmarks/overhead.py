@@ -12,6 +12,7 @@ and used again by the next run. What a case does:
   It has no workers; its figure stands in both columns.
 
 ``ms_per_case`` is the time of the whole command by the number of cases, imports included.
+``idle_import_ms`` is what importing our plugin adds to a pytest run that has no use for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import argparse
 import hashlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import venv
@@ -207,6 +209,18 @@ def measure(tool: str, python: Path, folder: Path, workers: int) -> Cost:
     return run([*command, *_EXTRA.get(tool, [])], folder=folder, more=_SETTINGS)
 
 
+def idle_import(python: Path) -> float:
+    """Milliseconds to import the plugin into a process that runs pytest; the median of 9."""
+    code = (
+        "import time, pytest, _pytest.main, _pytest.python, _pytest.terminal; "
+        "started = time.process_time(); import pytest_convergence.plugin; "
+        "print(1000 * (time.process_time() - started))"
+    )
+    command = [str(python), "-c", code]
+    found = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(9)]
+    return statistics.median(float(one.stdout) for one in found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under 45 s: 200 cases, one round")
@@ -238,6 +252,10 @@ def main() -> None:
         print(f"{tool:22}{row[0]:9.2f}{row[1]:9.2f}{row[2]:11.2f}{row[3]:11.2f}")
         names = ("ms_per_case_n0", "ms_per_case_n2", "cpu_ms_per_case_n0", "cpu_ms_per_case_n2")
         figures.update({f"{tool}_{n}": round(v, 3) for n, v in zip(names, row, strict=True)})
+    ours = pythons["pytest-convergence"]
+    if ours is not None:
+        figures["idle_import_ms"] = round(idle_import(ours), 2)
+        print(f"importing our plugin where it is not used: {figures['idle_import_ms']} ms")
     print(f"inspect_ai has no workers; {load()}")
     print(json.dumps(figures))
 
