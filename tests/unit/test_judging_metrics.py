@@ -197,7 +197,7 @@ def test_an_open_verdict_says_how_many_more_prompts_or_samples_would_settle_it()
     score = assert_converges(given, -1, metric="word-ngrams").score
     assert score is not None
     with pytest.raises(ConvergenceFailure, match="inconclusive: score") as caught:
-        assert_converges(given, score - 0.03, metric="word-ngrams", confidence=0.95)
+        assert_converges(given, min(score, 1) - 0.03, metric="word-ngrams", confidence=0.95)
     found = caught.value.result.settlement
     assert found is not None
     assert found.smallest_difference > 0

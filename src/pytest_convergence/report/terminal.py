@@ -73,8 +73,8 @@ def _write_whole(
     _write_table(terminal, "check", checks, signs, limit=few, whole=everything)
     if groups:
         terminal.write_line(
-            f"bar, from 0 to 1: {signs.band} floor to ceiling, {signs.value} similarity, "
-            f"{signs.threshold} where the threshold lies between them"
+            f"bar, 0 to 1: {signs.band} floor to ceiling, {signs.value} similarity, "
+            f"{signs.threshold} threshold"
         )
     if any(unsettled(entry) for entry in (*groups, *cases[:few], *checks[:few])):
         terminal.write_line("* unsettled: the interval straddles the threshold")
