@@ -83,7 +83,12 @@ def vectors_for(
         _record(asked, _Recorder(embedder_name, name, lock_dir, custom, load, progress))
         stores = _loaded(asked, name)
         width = _common_width(stores)
-    return {cassette: _taken(one, stores[one.path], width) for cassette, one in wanted.items()}
+    found = {cassette: _taken(one, stores[one.path], width) for cassette, one in wanted.items()}
+    for one in asked:
+        store = stores[one.path]
+        if store is not None and len(one.hashes) >= len(store):
+            _read.pop(one.path, None)  # all of it has been asked for: nothing is left to come
+    return found
 
 
 @dataclass(frozen=True)
