@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_convergence.declaration import Declaration, Direction
+    from pytest_convergence.declaration import Direction
     from pytest_convergence.models.response import Response
     from pytest_convergence.represent.features import Labeller
     from pytest_convergence.represent.representation import SampledCase
@@ -108,10 +108,12 @@ def _assert(
     __tracebackhide__ = True
     if isinstance(models, Panel):
         _check_panel(models.names, models.test.nodeid)
+    own = models.test if isinstance(models, Panel | Samples) else current_test()
+    # Before anything is sampled: an answer that cannot be judged is not worth its price.
+    measure = _measure(own, metric, label)
     samples = as_samples(models)
     test = samples.test
-    declaration = test.declaration if test else None
-    question = _question(samples, threshold, direction, metric, label, confidence, declaration)
+    question = _question(samples, threshold, direction, measure, confidence)
     judge = judge_group if samples.group else None
     if judge is not None:
         result = judge(question, samples.cases, samples.models, vectors_of(test))
@@ -153,12 +155,11 @@ def _question(
     samples: Samples,
     threshold: float | None,
     direction: Direction,
-    metric: str | Callable[..., Any] | None,
-    label: str | Labeller | None,
+    measure: tuple[str | Callable[..., Any], Labeller | None],
     confidence: float | None,
-    declaration: Declaration | None,
 ) -> Question:
     test = samples.test
+    declaration = test.declaration if test else None
     where = test.nodeid if test else "assertion"
     if threshold is None and samples.group and declaration is not None:
         threshold = declaration.threshold
@@ -172,15 +173,12 @@ def _question(
     if confidence is not None:
         check_number(confidence, 0.5, 0.9999, name="confidence", where=where)
     _check_panel(samples.models, where)
-    chosen_label = label if label is not None else declaration.label if declaration else None
-    chosen_metric = metric or ("label" if label is not None else None)
-    if chosen_metric is None:
-        chosen_metric = declaration.metric if declaration else "embedding"
+    metric, labeller = measure
     return Question(
         id=own_id(where if samples.group else samples.cases[0].id, test),
         nodeid=where,
-        metric=chosen_metric,
-        labeller=labeller_of(test, chosen_label),
+        metric=metric,
+        labeller=labeller,
         threshold=threshold,
         direction=direction,
         confidence=confidence or (declaration.confidence if declaration else None),
@@ -189,6 +187,26 @@ def _question(
         simulated=simulated(test, samples.models),
         mapped=test is not None and test.evaluation.mapped,
     )
+
+
+def _measure(
+    test: EvalTest | None,
+    metric: str | Callable[..., Any] | None,
+    label: str | Labeller | None,
+) -> tuple[str | Callable[..., Any], Labeller | None]:
+    """The metric and the labeller of an assertion: its own, else the marker's."""
+    from pytest_convergence.represent.representation import check_metric
+
+    declaration = test.declaration if test else None
+    chosen = metric or ("label" if label is not None else None)
+    if chosen is None:
+        chosen = declaration.metric if declaration else "embedding"
+    named = label if label is not None else declaration.label if declaration else None
+    if test is not None:
+        return chosen, test.evaluation.names.measure(chosen, named, test.nodeid)
+    labeller = labeller_of(None, named)
+    check_metric(chosen, labeller)
+    return chosen, labeller
 
 
 def check_number(value: object, low: float, high: float, *, name: str, where: str) -> None:
@@ -226,7 +244,7 @@ def _check_panel(names: Sequence[str], where: str) -> None:
 def labeller_of(test: EvalTest | None, label: str | Labeller | None) -> Labeller | None:
     """The labeller by name or as it is; what a test registered goes first."""
     if test is not None:
-        return test.evaluation.labeller(label)
+        return test.evaluation.names.labeller(label)
     if label is None or callable(label):
         return label
     from pytest_convergence.represent.labels import labeller

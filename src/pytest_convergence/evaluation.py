@@ -1,9 +1,8 @@
-"""One run in one process: it resolves the panel, samples or replays, represents and judges."""
+"""One run in one process: it samples or replays, represents and judges."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pytest_convergence.declaration import Case, Declaration, Group, fill, resolve_decoding
+from pytest_convergence.declaration import Case, Group, fill, resolve_decoding
 from pytest_convergence.detect import results_key
-from pytest_convergence.errors import SettingsError
+from pytest_convergence.errors import ConvergenceError
+from pytest_convergence.names import Names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from pytest_convergence.models.messages import Prompt
     from pytest_convergence.models.recorded import RecordedResponses
     from pytest_convergence.models.response import Response
-    from pytest_convergence.models.simulated import SimulatedPanel
     from pytest_convergence.models.wire import Model, WireRequest
     from pytest_convergence.panel import EvalTest
     from pytest_convergence.recordings import Recordings
-    from pytest_convergence.represent.features import Labeller
     from pytest_convergence.represent.representation import SampledCase
     from pytest_convergence.sampling.plan import Unit
     from pytest_convergence.sampling.sampler import Sampler
@@ -68,7 +66,7 @@ class Evaluation:
         self._worker = worker
         self._workers = workers
         self._run = run
-        self._models: dict[str, Model] = {}
+        self.names = Names(config, settings)
         self._sampled: dict[tuple[str, tuple[str, ...]], SampledCase] = {}
         self._stores: dict[PurePosixPath, Path] = {}
         self._sampler: Sampler | None = None
@@ -90,15 +88,10 @@ class Evaluation:
             return True
         return self.settings["json"] is not None and self._planned <= _MAPPED_CASES
 
-    @cached_property
+    @property
     def recorded(self) -> RecordedResponses | None:
         """The responses file, where one was given."""
-        path = self.settings.path("responses")
-        if path is None:
-            return None
-        from pytest_convergence.models.recorded import read_responses
-
-        return read_responses(path, self.settings["columns"])
+        return self.names.recorded
 
     @cached_property
     def recordings(self) -> Recordings:
@@ -111,16 +104,10 @@ class Evaluation:
             rewrite=self.settings["record"] == "rewrite",
         )
 
-    @property
-    def swap(self) -> tuple[str, str] | None:
-        """Candidate and incumbent, where the run asks whether one may replace the other."""
-        candidate, incumbent = self.settings["candidate"], self.settings["incumbent"]
-        return None if candidate is None else (candidate, incumbent)
-
     @cached_property
     def gate(self) -> Gate | None:
         """Compares groups with the baseline, where one was named and the panel is its own."""
-        if self.settings["baseline"] is None or self.swap is not None:
+        if self.settings["baseline"] is None or self.names.swap is not None:
             return None
         from pytest_convergence.baseline.gate import Gate
 
@@ -143,90 +130,7 @@ class Evaluation:
     def panel_names(self, test: EvalTest) -> tuple[str, ...]:
         """The names of the models that a test is about."""
         case = test.cases[0] if test.cases else None
-        return self._names(test.declaration, case, test.nodeid)
-
-    def _names(self, declaration: Declaration, case: Case | None, where: str) -> tuple[str, ...]:
-        named = declaration.models
-        if self.recorded is not None and "models" not in self.settings.explicit:
-            named = self.recorded.models
-        if self.swap is not None:
-            named = (self.swap[1], self.swap[0])
-        if case is not None:
-            named = tuple(fill(name, case) for name in named)
-        if not named:
-            raise SettingsError(
-                f"{where}: the panel is empty",
-                details=["no model was named on the command line, in the marker or in ini"],
-                fix=[
-                    "--convergence-models=openai/gpt-4o,anthropic/claude-sonnet-4-5",
-                    "or in pyproject.toml, [tool.pytest.ini_options]: convergence_models = […]",
-                    "or --convergence-responses=FILE for outputs you already have",
-                ],
-            )
-        names = tuple(self._name(spec) for spec in named)
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise SettingsError(
-                f"{where}: {sorted(twice)[0]!r} is in the panel twice",
-                fix=["name each model once"],
-            )
-        return names
-
-    def _name(self, spec: str) -> str:
-        return spec if self.recorded is not None else self.model(spec).name
-
-    def model(self, spec: str) -> Model:
-        """The model that a spec names; resolved once."""
-        if spec not in self._models:
-            model = self._resolve(spec)
-            self._models[spec] = self._models[model.name] = model
-        return self._models[spec]
-
-    def _resolve(self, spec: str) -> Model:
-        if spec.startswith("sim/"):
-            from pytest_convergence.models.simulated import simulated_model
-
-            return simulated_model(spec, panel=self._simulated_panel)
-        from pytest_convergence.models.specs import resolve
-
-        return resolve(spec, environ=os.environ, custom=self._registered("models"))
-
-    @cached_property
-    def _simulated_panel(self) -> SimulatedPanel | None:
-        """The simulated panel's behaviour, from the files and folders that the settings name."""
-        from pytest_convergence.models.simulated import SimulatedPanel
-
-        named = [self.settings.rootpath / path for path in self.settings["simulation"]]
-        paths = [
-            path
-            for name in named
-            for path in (sorted(name.glob("*.toml")) if name.is_dir() else [name])
-        ]
-        return SimulatedPanel.read(paths) if paths else None
-
-    def _registered(self, kind: str) -> dict[str, Any]:
-        """What users registered by ``pytest_convergence_<kind>``."""
-        hook = getattr(self.config.hook, f"pytest_convergence_{kind}")
-        registered: dict[str, Any] = {}
-        for given in reversed(hook(config=self.config)):
-            if not isinstance(given, Mapping):
-                raise SettingsError(
-                    f"pytest_convergence_{kind} returned {type(given).__name__}, not a dict",
-                    fix=['return {"name": …}'],
-                )
-            registered.update(given)
-        return registered
-
-    def labeller(self, declared: str | Any | None) -> Labeller | None:
-        """The labeller that a test declared, by name or as it is."""
-        if declared is None or callable(declared):
-            return declared
-        registered: dict[str, Labeller] = self._registered("labellers")
-        if declared in registered:
-            return registered[declared]
-        from pytest_convergence.represent.labels import labeller
-
-        return labeller(declared)
+        return self.names.panel(test.declaration, case, test.nodeid)
 
     def unit(self, case: Case, name: str, decoding: Decoding) -> Unit:
         """One case put to one model, as it is planned, recorded and found again.
@@ -235,7 +139,7 @@ class Evaluation:
         """
         from pytest_convergence.sampling.plan import Unit, cassette_path
 
-        model = self.model(name)
+        model = self.names.model(name)
         if model.decoding is not None:
             decoding = model.decoding.merged(decoding)
         return Unit(
@@ -265,14 +169,15 @@ class Evaluation:
             self.unit(case, name, decoding)
             for case in cases
             for decoding in (resolve_decoding(case),)
-            for name in self._names(case.declaration, case, case.nodeid)
+            for name in self.names.panel(case.declaration, case, case.nodeid)
         ]
 
     def sampled(self, case: Case, names: Sequence[str] | None = None) -> SampledCase:
         """The responses of the panel to one case, replayed, waited for or sampled; kept."""
-        chosen = tuple(names or self._names(case.declaration, case, case.nodeid))
+        chosen = tuple(names or self.names.panel(case.declaration, case, case.nodeid))
         key = (case.id, chosen)
         if key not in self._sampled:
+            self.names.check(case.declaration, case.nodeid)
             self._sampled[key] = self._sample(case, chosen)
         return self._sampled[key]
 
@@ -338,6 +243,9 @@ class Evaluation:
             samples=samples or declaration.samples,
             decoding={**declaration.decoding, **decoding},
         )
+        if declaration.metric != "label" or declaration.label is not None:
+            # Without a declared case there is no group: the assertion may name the labeller.
+            self.names.check(declaration, test.nodeid)
         name = prompt_id or "made-up-" + hashlib.sha256(repr(prompt).encode()).hexdigest()[:12]
         case = Case(
             id=f"{test.nodeid}#{name}",
@@ -359,10 +267,9 @@ class Evaluation:
         """What judges reply to (model spec, decoding, prompt), in the name of a test."""
         from pytest_convergence.sampling.judge_units import judge_unit
 
+        where = (test.nodeid, test.test_file, test.test_name)
         units = [
-            judge_unit(
-                test.nodeid, test.test_file, test.test_name, self.model(spec), decoding, prompt
-            )
+            judge_unit(*where, self.names.model(spec), decoding, prompt)
             for spec, decoding, prompt in asked
         ]
         return [_recognised(replies[0]) for replies in self.sampler.all_responses(units)]
@@ -376,7 +283,7 @@ class Evaluation:
             str(self.settings["embedder"]),
             record=self.recording,
             lock_dir=self.settings.state / "locks",
-            custom=self._registered("embedders"),
+            custom=self.names.registered("embedders"),
         )
 
     def text_store(self, test_file: str, test_name: str) -> Path:
@@ -400,19 +307,31 @@ class Evaluation:
 
     def group_names(self, group: Group) -> tuple[str, ...]:
         """The names of the models that a group is about."""
-        return self._names(group.declaration, group.cases[0], group.id)
+        return self.names.panel(group.declaration, group.cases[0], group.id)
 
     def start(self, cases: Sequence[Case]) -> None:
-        """Begin sampling ahead of the tests, where this run records."""
+        """Begin sampling ahead of the tests, where this run records.
+
+        What could not be judged is left out: each test concerned says why.
+        """
         self._planned = len(cases)
         if self.recording and self.recorded is None and cases:
-            self.sampler.start(self.units(cases))
+            self.sampler.start(self.units([case for case in cases if self._judgeable(case)]))
+
+    def _judgeable(self, case: Case) -> bool:
+        try:
+            self.names.check(case.declaration, case.nodeid)
+        except ConvergenceError:
+            return False
+        return True
 
     def forecast(self, cases: Sequence[Case]) -> list[str]:
         """What recording these cases would take, as lines of a table; nothing is called."""
         from pytest_convergence.sampling.forecast import forecast, forecast_table
         from pytest_convergence.sampling.sampler import sampling_settings
 
+        for case in cases:
+            self.names.check(case.declaration, case.nodeid)
         settings = sampling_settings(self.settings, run=self._run)
         return forecast_table(forecast(self.units(cases), self.recordings, settings))
 

@@ -25,13 +25,14 @@ def results_of_group(evaluation: Evaluation, item: GroupItem) -> list[Result]:
     from pytest_convergence.running import running
 
     group, declaration = item.group, item.group.declaration
+    evaluation.names.check(declaration, group.id)
     models = evaluation.group_names(group)
     cases = [evaluation.sampled(case, models) for case in group.cases]
     question = _question(evaluation, group, models)
     subject = Subject.of_group(
         group, "rate", labeller=question.labeller, simulated=question.simulated
     )
-    swap, gate = evaluation.swap, evaluation.gate
+    swap, gate = evaluation.names.swap, evaluation.gate
     if swap is not None:
         from pytest_convergence.swap import asked_of, with_swap
 
@@ -70,7 +71,7 @@ def _question(evaluation: Evaluation, group: Group, models: Sequence[str]) -> Qu
         id=group.id,
         nodeid=group.id,
         metric=declaration.metric,
-        labeller=evaluation.labeller(declaration.label),
+        labeller=evaluation.names.labeller(declaration.label),
         threshold=declaration.threshold,
         direction=declaration.direction,
         confidence=declaration.confidence,

@@ -210,7 +210,7 @@ def _decoding(group: Group, model: str, evaluation: Evaluation) -> Mapping[str, 
 
     if evaluation.recorded is not None:
         return {}
-    own = evaluation.model(model).decoding
+    own = evaluation.names.model(model).decoding
     each = []
     for case in group.cases:
         decoding = resolve_decoding(case)

@@ -89,13 +89,10 @@ def represent(
     RepresentationError
         For an unknown metric, a metric without what it needs, or features of the wrong shape.
     """
+    check_metric(metric, labeller)
     labels = label_responses(cases, models, labeller)
     by_distribution = metric in ("js", "total-variation")
-    if metric == "label" or (by_distribution and labeller is not None):
-        if labeller is None:
-            raise RepresentationError(
-                'metric="label" needs a labeller', fix=["give the marker label=…"]
-            )
+    if labeller is not None and (metric == "label" or by_distribution):
         missing = [[[label.missing for label in cell] for cell in row] for row in labels]
         values = [
             [[label.value for label in cell if label.missing is None] for cell in row]
@@ -120,6 +117,29 @@ def represent(
     else:
         blocks = _text_features(texts, _feature_function(metric))
     return Represented(blocks, missing, labels, _all_identical(texts), texts)
+
+
+def check_metric(metric: str | Callable[..., Any], labeller: Labeller | None) -> None:
+    """Refuse a metric that nobody knows or that lacks what it needs.
+
+    Raises
+    ------
+    RepresentationError
+        For an unknown metric, or ``"label"`` without a labeller.
+    """
+    if metric == "label" and labeller is None:
+        raise RepresentationError(
+            'metric="label" needs a labeller', fix=["give the marker label=…"]
+        )
+    if not callable(metric) and metric not in METRICS:
+        raise RepresentationError(
+            f"unknown metric {metric!r}",
+            details=[f"known: {', '.join(METRICS)}"],
+            fix=[
+                "name one of them, or give kernel(function) for a similarity of two texts",
+                "or a callable from texts to features of shape (n, d)",
+            ],
+        )
 
 
 def _missing(response: Response) -> Missing | None:
@@ -208,18 +228,9 @@ def _match_keys(texts: Sequence[Sequence[Sequence[str]]], metric: str) -> list[l
 def _feature_function(metric: str | Callable[..., Any]) -> Callable[[Sequence[str]], Block]:
     if callable(metric):
         return metric
-    if metric in ("char-ngrams", "word-ngrams"):
-        from pytest_convergence.represent import ngrams
+    from pytest_convergence.represent import ngrams
 
-        return ngrams.character_ngrams if metric == "char-ngrams" else ngrams.word_ngrams
-    raise RepresentationError(
-        f"unknown metric {metric!r}",
-        details=[f"known: {', '.join(METRICS)}"],
-        fix=[
-            "name one of them, or give kernel(function) for a similarity of two texts",
-            "or a callable from texts to features of shape (n, d)",
-        ],
-    )
+    return ngrams.character_ngrams if metric == "char-ngrams" else ngrams.word_ngrams
 
 
 def _text_features(

@@ -1,0 +1,87 @@
+"""What a suite names and nobody knows: said at each test concerned, before anything is paid for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import run
+from tests.servers import Asked, ChatServer, Reply
+
+RECORD = "--convergence-record=new_episodes"
+
+
+def fine(asked: Asked) -> Reply:
+    return Reply(text="fine")
+
+
+def panel(server: ChatServer) -> str:
+    return f"--convergence-models=local/a@{server.url},local/b@{server.url}"
+
+
+def suite(marker: str, assertion: str = "assert_converges(models, 0.5)") -> str:
+    return f"""
+import pytest
+from pytest_convergence import assert_converges
+
+@pytest.mark.convergence(samples=2, threshold=0, {marker})
+@pytest.mark.parametrize("prompt", ["p0", "p1", "p2", "p3"])
+def test_bad(prompt, models):
+    {assertion}
+"""
+
+
+FINE = """
+import pytest
+from pytest_convergence import assert_converges
+
+@pytest.mark.convergence(metric="exact", samples=2)
+@pytest.mark.parametrize("prompt", ["p5"])
+def test_fine(prompt, models):
+    assert_converges(models, 0.5)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("marker", "said", "fix"),
+    [
+        ('metric="exakt"', "unknown metric 'exakt'", "name one of them*"),
+        ('label="refusl"', "there is no labeller 'refusl'", "did you mean 'refusal'*"),
+        ('metric="label"', 'metric="label" needs a labeller', "give the marker label=*"),
+    ],
+)
+def test_what_cannot_be_judged_is_never_sampled(
+    pytester: pytest.Pytester, marker: str, said: str, fix: str, workers: int
+) -> None:
+    pytester.makepyfile(test_bad=suite(marker), test_fine=FINE)
+    with ChatServer(fine).running() as server:
+        result = run(pytester, panel(server), RECORD, workers=workers)
+        assert len(server.asked) == 4  # of the one prompt that can be judged, by two models
+    result.assert_outcomes(passed=2, failed=5)
+    output = result.stdout.str()
+    for where in ("[p0]", "[p3]", "[group]"):
+        assert f"test_bad.py::test_bad{where}: {said}" in output
+    result.stdout.fnmatch_lines(["*How to fix:", f"*{fix}"])
+
+
+def test_a_dry_run_tells_what_cannot_be_judged(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_bad=suite('metric="exakt"'))
+    result = run(
+        pytester, "--convergence-models=local/a@http://127.0.0.1:9/v1", "--convergence-dry-run"
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: test_bad.py::test_bad*: unknown metric 'exakt'"])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ['assert_converges(models, 0.5, metric="exakt")', 'assert_converges(models, 0.5, label="no")'],
+)
+def test_an_assertion_that_cannot_judge_names_its_test(
+    pytester: pytest.Pytester, asked: str
+) -> None:
+    pytester.makepyfile(test_bad=suite('metric="exact"', asked))
+    with ChatServer(fine).running() as server:
+        result = run(pytester, panel(server), RECORD, "-k", "not group")
+    result.assert_outcomes(failed=4)
+    assert "test_bad.py::test_bad[p3]: " in result.stdout.str()
