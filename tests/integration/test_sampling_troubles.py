@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_convergence.errors import SamplingError
+from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.models.response import Response
 from pytest_convergence.sampling.sampler import Sampler
 from tests.sampling_parts import (
@@ -84,6 +85,31 @@ def test_an_error_that_would_come_again_is_not_retried(tmp_path: Path, status: i
     with ChatServer(lambda asked: error(status, "never")).running() as server:
         assert f"HTTP {status} never" in reason(one(tmp_path, server.url))
         assert len(server.asked) == 1
+
+
+INVALID = "1 validation error: {'loc': ('body', 'top_p'), 'msg': 'must be a number up to 1'}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "asked"),
+    [
+        (error(500, INVALID), 1),
+        (Reply(body=b'{"error": {"message": "`top_p` is not supported"}}'), 1),
+        (error(500, INVALID, x_should_retry="true"), 2),
+        (error(500, "validation error of the GPU"), 2),
+    ],
+    ids=["500", "inside a 200", "the server wants it", "about something else"],
+)
+def test_a_rejected_parameter_is_not_retried_whatever_the_status(
+    tmp_path: Path, reply: Reply, asked: int
+) -> None:
+    with ChatServer(lambda _: reply).running() as server:
+        with recording(tmp_path, **QUICK) as sampler:
+            member = unit(model(server.url), decoding=Decoding(top_p=0.9))
+            reason(sampler.responses(member)[0])
+            report = sampler.close()
+        assert len(server.asked) == asked
+    assert report.by_model["test/m0"].rejected == (["top_p"] if "GPU" not in str(reply) else [])
 
 
 def test_max_retries_of_zero_is_honoured(tmp_path: Path) -> None:

@@ -3,9 +3,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import socket
+import ssl
 import threading
 import time
+import urllib.error
 from collections.abc import Mapping, Sequence
+from email.message import Message
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +29,7 @@ from pytest_convergence.models.response import (
     Usage,
 )
 from pytest_convergence.models.wire import Model, WireResponse
+from tests.sampling_parts import recording, unit
 
 
 async def sample(
@@ -241,3 +247,90 @@ def test_a_version_and_a_function_are_asked_for() -> None:
         callable_model("a", lambda prompt: prompt, version=" ")
     with pytest.raises(SettingsError, match="is not callable"):
         callable_model("a", "not a function", version="1")  # type: ignore[arg-type]
+
+
+class Carrying(Exception):
+    """What a client library raises: it carries the status of an answer, or the answer."""
+
+    def __init__(self, status: int | None = None, **answer: Any) -> None:
+        super().__init__("no")
+        self.status_code = status
+        self.response = httpx.Response(**answer) if answer else None
+
+
+class Wrapping(Exception):
+    """What a client library raises from a trouble on the way."""
+
+
+def broken_off() -> Wrapping:
+    problem = Wrapping("APIConnectionError")
+    problem.__cause__ = httpx.ConnectError("refused")
+    return problem
+
+
+PASSING = {
+    "a timeout": TimeoutError(),
+    "a broken connection": ConnectionResetError("peer"),
+    "a name that is not resolved": socket.gaierror(-3, "try again"),
+    "httpx": httpx.ReadTimeout("slow"),
+    "a library's, from httpx's": broken_off(),
+    "a library's 429": Carrying(429),
+    "a library's 503, in its answer": Carrying(status_code=503),
+    "urllib's 502": urllib.error.HTTPError("http://x", 502, "bad", Message(), None),
+}
+LASTING = {
+    "a bug": TypeError("nothing to call"),
+    "another": KeyError("text"),
+    "an assertion": AssertionError(),
+    "a file that is not there": FileNotFoundError(2, "no such file", "prompt.txt"),
+    "a certificate": ssl.SSLCertVerificationError("CERTIFICATE_VERIFY_FAILED"),
+    "a wrong URL": httpx.UnsupportedProtocol("ftp"),
+    "a library's 400": Carrying(400),
+    "a library's 404, in its answer": Carrying(status_code=404),
+    "an exit": SystemExit(503),
+}
+
+
+def calls_until_given_up(folder: Path, problem: BaseException) -> tuple[int, str]:
+    """How often a function that always raises ``problem`` is called, and what is said of it."""
+    calls = []
+
+    def broken(prompt: str) -> str:
+        calls.append(prompt)
+        raise problem
+
+    with recording(folder, max_retries=2, backoff=0.001, total_seconds=20) as sampler:
+        (response,) = sampler.responses(unit(callable_model("agent", broken, version="1")))
+    assert response.missing is not None
+    return len(calls), response.missing.reason
+
+
+@pytest.mark.parametrize("problem", PASSING)
+def test_a_function_that_meets_trouble_on_the_way_is_called_again(
+    tmp_path: Path, problem: str
+) -> None:
+    calls, reason = calls_until_given_up(tmp_path, PASSING[problem])
+    assert calls == 3
+    assert "3 attempts" in reason
+
+
+@pytest.mark.parametrize("problem", LASTING)
+def test_a_function_that_is_broken_is_called_once(tmp_path: Path, problem: str) -> None:
+    calls, reason = calls_until_given_up(tmp_path, LASTING[problem])
+    assert calls == 1
+    assert type(LASTING[problem]).__name__ in reason
+
+
+def test_a_pause_that_a_client_library_was_told_of_is_waited_for(tmp_path: Path) -> None:
+    moments: list[float] = []
+
+    def limited(prompt: str) -> str:
+        moments.append(time.monotonic())
+        if len(moments) == 1:
+            raise Carrying(status_code=429, headers={"Retry-After": "0.4"})
+        return "there"
+
+    with recording(tmp_path, backoff=0.001) as sampler:
+        (response,) = sampler.responses(unit(callable_model("agent", limited, version="1")))
+    assert response.text == "there"
+    assert 0.4 <= moments[1] - moments[0] < 5

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from pytest_convergence.errors import CassetteError, SamplingError
+from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.sampling.sampler import Sampler
 from pytest_convergence.sampling.settings import SamplingSettings
 from tests.sampling_parts import model, plan, recording, recordings, replaying, texts, unit
@@ -157,6 +158,29 @@ def test_a_final_failure_is_missing_live_and_replayed_and_asked_again_on_demand(
             sampler.start(units)
             assert all(sampler.responses(unit)[0].missing is None for unit in units)
         assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "topped up"])
+def test_a_seed_that_is_ignored_shows_in_several_samples(tmp_path: Path, at_once: bool) -> None:
+    seeded = Decoding(seed=1)
+    with ChatServer().running() as server:  # which answers no two calls alike
+        if not at_once:
+            with recording(tmp_path) as sampler:
+                sampler.responses(unit(model(server.url), decoding=seeded))
+                assert sampler.close().total.ignored == []
+        with recording(tmp_path) as sampler:
+            sampler.responses(unit(model(server.url), samples=2, decoding=seeded))
+            sampler.responses(unit(model(server.url), "another", samples=2, decoding=seeded))
+            assert sampler.close().total.ignored == ["seed"]
+
+
+def test_a_seed_that_holds_is_not_reported(tmp_path: Path) -> None:
+    with (
+        ChatServer(lambda asked: Reply(text="same")).running() as server,
+        recording(tmp_path) as sampler,
+    ):
+        sampler.responses(unit(model(server.url), samples=3, decoding=Decoding(seed=1)))
+        assert sampler.close().total.ignored == []
 
 
 def test_without_recording_nothing_is_asked(tmp_path: Path) -> None:

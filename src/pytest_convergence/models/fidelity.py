@@ -79,6 +79,12 @@ def ignored_parameters(decoding: Decoding, responses: Sequence[Response]) -> tup
     return tuple(sorted(name for name, found in ignored.items() if found))
 
 
+def may_be_seen_ignored(decoding: Decoding) -> bool:
+    """Whether anything is set that :func:`ignored_parameters` looks for."""
+    wanted = (decoding.top_logprobs, decoding.max_tokens, decoding.seed, decoding.stop)
+    return any(value is not None for value in wanted)
+
+
 def _went_past(stop: str, text: str) -> bool:
     # Some servers leave the sequence at the end of the text.
     _, found, after = text.partition(stop) if stop else (text, "", "")

@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_expone
 
 from pytest_convergence.errors import SamplingError
 from pytest_convergence.models.wire import Model
-from pytest_convergence.sampling.exchange import Clients, Exchange
+from pytest_convergence.sampling.exchange import Clients, Exchange, not_retried_in_vain
 from pytest_convergence.sampling.headers import quotas
 from pytest_convergence.sampling.lanes import Lanes
 from pytest_convergence.sampling.limits import Limiter
@@ -114,6 +114,7 @@ class Caller:
         finally:
             self._tally.end(model)
             self._ledger.settle(call.unit, reserved, exchange)
+        exchange = not_retried_in_vain(exchange, call.unit.decoding)
         self._judge(model, exchange, number)
         if exchange.pause > self._settings.total_seconds:
             return _too_long(exchange)

@@ -9,13 +9,15 @@ import asyncio
 import logging
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
 
+from pytest_convergence.models.decoding import Decoding
+from pytest_convergence.models.fidelity import rejected_parameters
 from pytest_convergence.models.response import Response
 from pytest_convergence.models.secrets import kept_headers, redact
 from pytest_convergence.models.wire import Model, WireRequest, WireResponse
@@ -200,6 +202,20 @@ def judge(model: Model, response: WireResponse, *, sent: float) -> Exchange:
         pressure=_pressure(status),
         sent=sent,
     )
+
+
+def not_retried_in_vain(exchange: Exchange, decoding: Decoding | None) -> Exchange:
+    """The same exchange, final where its error says that it does not take a parameter.
+
+    Some servers answer with an error 500 what others call a 400. A server that itself asks for
+    another try (``x-should-retry``) gets it.
+    """
+    response = exchange.response
+    if exchange.verdict != "retry" or response is None or decoding is None:
+        return exchange
+    if "x-should-retry" in response.headers or not rejected_parameters(decoding, response):
+        return exchange
+    return replace(exchange, verdict="fail", pause=0.0, pressure=0.0)
 
 
 def _transient(response: WireResponse) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from pytest_convergence.cassettes import Recorded
 from pytest_convergence.errors import ConvergenceError, SamplingError
 from pytest_convergence.models.context import sample_index
 from pytest_convergence.models.fidelity import (
     ignored_parameters,
+    may_be_seen_ignored,
     rejected_parameters,
     served_another,
 )
@@ -111,6 +113,8 @@ class Jobs:
             return
         if work.missing is not None:
             work.missing.discard(sample)
+        if work.done:
+            self._compare(work)
 
     def _count_answer(self, work: Work, exchange: Exchange) -> None:
         assert exchange.answer is not None
@@ -118,9 +122,21 @@ class Jobs:
         self._unreached[model.name] = 0
         another = served_another(model.model, answer.served_model)
         self._tally.answered(work.unit, answer, another=another)
-        decoding = work.unit.decoding
-        if decoding is not None:
-            self._tally.ignored(model, ignored_parameters(decoding, [answer]))
+
+    def _compare(self, work: Work) -> None:
+        """See in all the answers of a unit, whoever asked for them, what had no effect.
+
+        That a seed is ignored shows in no single one.
+        """
+        unit = work.unit
+        if unit.decoding is None or not may_be_seen_ignored(unit.decoding):
+            return
+        answers = [
+            unit.model.adapter.parse(found.response)
+            for found in self._recordings.find(unit)
+            if isinstance(found, Recorded)
+        ]
+        self._tally.ignored(unit.model, ignored_parameters(unit.decoding, answers))
 
     def _count_failure(self, work: Work, sample: int, exchange: Exchange) -> None:
         model, decoding = work.unit.model, work.unit.decoding
