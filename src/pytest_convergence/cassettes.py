@@ -49,7 +49,8 @@ class Recorded(NamedTuple):
 class FinalFailure:
     """A sample that was asked for, retried, and finally failed: missing, with its reason.
 
-    ``status`` is the last HTTP status, None where no answer came at all.
+    ``status`` is the last HTTP status, None where no answer came at all. ``run`` names the run
+    that asked for it: a run never asks again for what failed in itself.
     """
 
     request: WireRequest
@@ -58,6 +59,7 @@ class FinalFailure:
     status: int | None
     reason: str
     recorded_at: str
+    run: str = ""
 
 
 class Scrubber(Protocol):

@@ -68,6 +68,7 @@ def _record(failure: FinalFailure) -> dict[str, Any]:
         "status": failure.status,
         "reason": failure.reason,
         "recorded_at": failure.recorded_at,
+        "run": failure.run,
     }
 
 
@@ -80,4 +81,5 @@ def _failure(record: dict[str, Any]) -> FinalFailure:
         record["status"],
         record["reason"],
         record["recorded_at"],
+        record.get("run", ""),
     )

@@ -144,8 +144,10 @@ class Recordings:
         self._append(unit.cassette, recorded)
         return recorded
 
-    def fail(self, unit: Unit, sample: int, *, status: int | None, reason: str) -> FinalFailure:
-        """Put a final failure on disk, scrubbed; raises like :meth:`keep`."""
+    def fail(
+        self, unit: Unit, sample: int, *, status: int | None, reason: str, run: str = ""
+    ) -> FinalFailure:
+        """Put a final failure of a run on disk, scrubbed; raises like :meth:`keep`."""
         scrubber = self.scrubber(unit)
         failure = FinalFailure(
             scrubber.request(unit.request),
@@ -154,6 +156,7 @@ class Recordings:
             status,
             scrubber.text(reason),
             _now(),
+            run,
         )
         self._append(unit.cassette, failure)
         return failure

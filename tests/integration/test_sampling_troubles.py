@@ -8,6 +8,8 @@ import subprocess
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +128,14 @@ def test_the_total_budget_of_a_call_ends_its_retries(tmp_path: Path) -> None:
         assert 2 <= len(server.asked) <= 6
 
 
+def test_the_pauses_that_a_provider_asks_for_count_in_the_budget_of_a_call(tmp_path: Path) -> None:
+    with ChatServer(lambda asked: error(429, retry_after="0.6")).running() as server:
+        begun = time.monotonic()
+        assert "HTTP 429" in reason(one(tmp_path, server.url, max_retries=50, total_seconds=1.5))
+        assert time.monotonic() - begun < 3
+        assert 2 <= len(server.asked) <= 3
+
+
 def test_a_wrong_key_stops_the_model_and_names_the_variable_but_not_the_key(tmp_path: Path) -> None:
     with ChatServer(lambda asked: error(401, f"wrong key {KEY}")).running() as server:
         member = replace(model(server.url), key_variable="TEST_API_KEY")
@@ -242,6 +252,45 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
     with ChatServer(behave).running() as server:
         assert one(tmp_path, server.url).missing is None
         assert 1.0 <= moments[1] - moments[0] < 2.0
+
+
+def in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize("asked", ["-5", "0", "soon", "nan", "inf", "-1e9", "past"])
+def test_a_pause_that_makes_no_sense_is_none(tmp_path: Path, asked: str) -> None:
+    asked = in_seconds(-3600) if asked == "past" else asked
+    with ChatServer(lambda _: error(429, retry_after=asked)).running() as server:
+        begun = time.monotonic()
+        assert "HTTP 429" in reason(one(tmp_path, server.url))
+        assert time.monotonic() - begun < 4
+        assert len(server.asked) == 2
+
+
+def test_a_pause_until_a_date_is_waited_for(tmp_path: Path) -> None:
+    def behave(asked: Asked) -> Reply:
+        return error(503, retry_after=in_seconds(2)) if asked.number == 0 else Reply()
+
+    with ChatServer(behave).running() as server:
+        assert one(tmp_path, server.url).missing is None
+        # A date counts whole seconds.
+        assert 1.0 <= server.asked[1].started - server.asked[0].started < 3.5
+
+
+@pytest.mark.parametrize("asked", ["1000000000", "9e14", "tomorrow", "9999", "5400000000ms"])
+def test_an_absurd_pause_stops_the_model_at_once(tmp_path: Path, asked: str) -> None:
+    asked = in_seconds(86400) if asked == "tomorrow" else asked
+    asked = "Fri, 31 Dec 9999 23:59:59 GMT" if asked == "9999" else asked
+    with ChatServer(lambda _: error(429, retry_after=asked)).running() as server:
+        begun = time.monotonic()
+        with (
+            recording(tmp_path, **QUICK) as sampler,
+            pytest.raises(SamplingError, match=r"test/m0 cannot be asked: .* asks to wait \d+ s"),
+        ):
+            sampler.responses(unit(model(server.url)))
+        assert time.monotonic() - begun < 4
+        assert len(server.asked) == 1
 
 
 def test_a_provider_that_asks_to_wait_for_hours_stops_the_model(tmp_path: Path) -> None:

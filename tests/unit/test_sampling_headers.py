@@ -19,6 +19,12 @@ DATE = "Fri, 20 Nov 2026 12:00:00 GMT"
         ({"retry-after": "soon"}, 0),
         ({"retry-after": "-3"}, 0),
         ({"retry-after": "nan"}, 0),
+        ({"retry-after": "inf"}, 0),
+        ({"retry-after": "1000000000", "date": DATE}, 1e9),
+        ({"retry-after": "1795176030", "date": DATE}, 30),
+        ({"retry-after": "1795175990", "date": DATE}, 0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT", "date": DATE}, 251607124799),
+        ({"retry-after": "Fri, 31 Dec 99999 23:59:59 GMT", "date": DATE}, 0),
     ],
 )
 def test_retry_after_is_read_in_every_spelling(headers: dict[str, str], seconds: float) -> None:

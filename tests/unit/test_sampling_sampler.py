@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pytest_convergence import recordings as kept
 from pytest_convergence.errors import CassetteError, SamplingError
 from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.sampling.sampler import Sampler
@@ -153,7 +154,6 @@ def test_a_final_failure_is_missing_live_and_replayed_and_asked_again_on_demand(
             assert [sampler.responses(unit) for unit in units] == live
         assert len(server.asked) == 2
         server.behave = lambda asked: Reply()
-        time.sleep(1.0)  # dates of recordings count whole seconds
         with recording(tmp_path, retry_missing=True) as sampler:
             sampler.start(units)
             assert all(sampler.responses(unit)[0].missing is None for unit in units)
@@ -181,6 +181,40 @@ def test_a_seed_that_holds_is_not_reported(tmp_path: Path) -> None:
     ):
         sampler.responses(unit(model(server.url), samples=3, decoding=Decoding(seed=1)))
         assert sampler.close().total.ignored == []
+
+
+@pytest.mark.parametrize("moment", ["within the same second", "by a clock that ran ahead"])
+def test_what_is_still_missing_is_asked_for_once_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    if moment == "by a clock that ran ahead":
+        monkeypatch.setattr(kept, "_now", lambda: "2099-01-01T00:00:00+00:00")
+    with ChatServer(lambda asked: error(400)).running() as server:
+        asked = unit(model(server.url), samples=2)
+        for number in range(1, 4):
+            # Two processes of one run, of which the second finds what failed in the first.
+            with recording(tmp_path, retry_missing=True, run=f"r{number}") as sampler:
+                sampler.responses(asked)
+            with recording(tmp_path, retry_missing=True, run=f"r{number}") as sampler:
+                sampler.responses(asked)
+                sampler.responses(asked)
+            assert len(server.asked) == 2 * number
+
+
+def test_what_a_run_beside_this_one_asked_for_again_is_not_asked_once_more(tmp_path: Path) -> None:
+    with ChatServer(lambda asked: error(400)).running() as server:
+        asked = unit(model(server.url))
+        with recording(tmp_path) as sampler:
+            sampler.responses(asked)
+        with (
+            recording(tmp_path, retry_missing=True, run="one") as one,
+            recording(tmp_path, retry_missing=True, run="two") as two,
+        ):
+            for sampler in (one, two):
+                sampler.start([])
+            one.responses(asked)
+            two.responses(asked)
+        assert len(server.asked) == 2
 
 
 def test_without_recording_nothing_is_asked(tmp_path: Path) -> None:

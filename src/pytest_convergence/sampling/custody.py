@@ -37,6 +37,13 @@ class Custody:
         Runs a coroutine beside the rest.
     wake
         Called when there may be something new to do.
+
+    Attributes
+    ----------
+    run_started
+        When this run began, as recordings are dated.
+    fellow_runs
+        Other runs that have been seen to go on at the same time.
     """
 
     def __init__(
@@ -59,7 +66,9 @@ class Custody:
         self._spawn = spawn
         self._wake = wake
         self._wanted: dict[Shelf, None] = {}
+        self._run = settings.run
         self.run_started = ""
+        self.fellow_runs: set[str] = set()
 
     def missing(self, work: Work, *, fresh: bool = False) -> set[int]:
         """The samples of a work that are to be asked for.
@@ -78,11 +87,10 @@ class Custody:
         }
 
     def _asks_again(self, work: Work, sample: int, failure: FinalFailure) -> bool:
-        return (
-            self._retry_missing
-            and sample not in work.failed_anew
-            and failure.recorded_at < self.run_started
-        )
+        """Once a run, and not what another run that goes on beside this one just asked for."""
+        if not self._retry_missing or sample in work.failed_anew or failure.run == self._run:
+            return False
+        return failure.run not in self.fellow_runs or failure.recorded_at < self.run_started
 
     def look(self, work: Work, *, fresh: bool = False) -> None:
         """See what a work lacks; where its cassette is broken, its tests will hear of that."""

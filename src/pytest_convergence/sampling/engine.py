@@ -69,7 +69,7 @@ class Engine:
             ledger=self._ledger,
             tally=self._tally,
         )
-        self._jobs = Jobs(recordings, caller, self._tally, self._job_over)
+        self._jobs = Jobs(recordings, caller, self._tally, run=settings.run, idle=self._job_over)
         self._wake = asyncio.Event()
         self._custody = Custody(
             recordings,
@@ -194,6 +194,8 @@ class Engine:
             rows = rows_of_run(state, self._settings.run).values()
             self._positions = tuple({row["position"] for row in rows})
             others = [row for token, row in state["rows"].items() if token != self.board.token]
+        runs = {row["run"] for row in others}
+        self._custody.fellow_runs |= runs - {self._settings.run}
         for row in others:
             self._custody.heed(self._workload, row["wants"], self._advance)
 

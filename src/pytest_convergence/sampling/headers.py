@@ -26,6 +26,7 @@ _PREFIXES = (
     ),
 )
 _EPOCH = 1e9
+_LONG_PAST = 86400.0  # no server names such a moment: it means seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,11 @@ def pause_asked(headers: Mapping[str, str]) -> float:
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return max(0.0, milliseconds / 1000)
-    return max(0.0, _until(headers.get("retry-after", ""), headers) or 0.0)
+    asked = headers.get("retry-after", "")
+    seconds = _until(asked, headers) or 0.0
+    if seconds < -_LONG_PAST:
+        seconds = _number(asked) or 0.0
+    return max(0.0, seconds)
 
 
 def quotas(headers: Mapping[str, str]) -> Iterator[Quota]:

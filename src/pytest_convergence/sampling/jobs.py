@@ -39,6 +39,8 @@ class Jobs:
         Makes a call with its retries.
     tally
         Where outcomes are counted.
+    run
+        Names the run in what finally fails.
     idle
         Called with a work whenever one of its calls is over.
 
@@ -51,9 +53,16 @@ class Jobs:
     """
 
     def __init__(
-        self, recordings: Recordings, caller: Caller, tally: Tally, idle: Callable[[Work], None]
+        self,
+        recordings: Recordings,
+        caller: Caller,
+        tally: Tally,
+        *,
+        run: str,
+        idle: Callable[[Work], None],
     ) -> None:
         self._recordings = recordings
+        self._run_name = run
         self._caller = caller
         self._tally = tally
         self._idle = idle
@@ -105,7 +114,9 @@ class Jobs:
                 self._count_answer(work, exchange)
             else:
                 reason = f"{exchange.reason} [{name_of(work.unit, sample)}]"
-                self._recordings.fail(work.unit, sample, status=exchange.status, reason=reason)
+                self._recordings.fail(
+                    work.unit, sample, status=exchange.status, reason=reason, run=self._run_name
+                )
                 self._count_failure(work, sample, exchange)
         except ConvergenceError as error:
             # What cannot be kept must not be paid for: nothing more is asked.

@@ -219,7 +219,7 @@ def _as_record(entry: Entry) -> dict[str, Any]:
         response = outcome.response
         record["response"] = [response.status, dict(response.headers), response.body]
     else:
-        record["failure"] = [outcome.status, outcome.reason]
+        record["failure"] = [outcome.status, outcome.reason, outcome.run]
     return record
 
 
@@ -231,6 +231,6 @@ def _from_record(record: dict[str, Any]) -> Entry:
         response = WireResponse(*record["response"])
         outcome = Recorded(request, sample, prompt_id, response, date)
     else:
-        status, reason = record["failure"]
-        outcome = FinalFailure(request, sample, prompt_id, status, reason, date)
+        status, reason, *run = record["failure"]
+        outcome = FinalFailure(request, sample, prompt_id, status, reason, date, *run)
     return Entry(outcome, record["replaces"])
