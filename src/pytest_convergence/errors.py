@@ -27,7 +27,7 @@ class ConvergenceError(Exception):
     ) -> None:
         self.headline = printable(headline, limit=300)
         self.details = tuple(printable(line, limit=1000, multiline=True) for line in details)
-        self.fix = tuple(printable(line, limit=500) for line in fix)
+        self.fix = tuple(printable(line, limit=2000) for line in fix)
         super().__init__(self.headline, self.details, self.fix)
 
     def __str__(self) -> str:

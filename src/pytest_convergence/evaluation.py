@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
+from os.path import relpath
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -96,12 +97,15 @@ class Evaluation:
     @cached_property
     def recordings(self) -> Recordings:
         """The cassettes of this run."""
+        from pytest_convergence.misses import record_command
         from pytest_convergence.recordings import Recordings
 
+        folder = relpath(self.settings.invocation, self.settings.rootpath)
         return Recordings(
             self.settings.cassettes,
             self.settings.state / "journal",
             rewrite=self.settings["record"] == "rewrite",
+            command=partial(record_command, repeated=self.settings.repeated, folder=Path(folder)),
         )
 
     @cached_property

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import shlex
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from pytest_convergence.cassettes import Cassette, Recorded
 from pytest_convergence.errors import CassetteError
+from pytest_convergence.models.secrets import without_keys
 from pytest_convergence.models.wire import WireRequest
 from pytest_convergence.sampling.plan import Unit
+
+Command: TypeAlias = Callable[[Unit], str]
 
 _DIFF_LINES = 24
 _LINE_WIDTH = 88
@@ -29,6 +34,7 @@ def explain_miss(
     request: WireRequest | None = None,
     recorded: Collection[int] | None = None,
     elsewhere: Path | None = None,
+    command: Command | None = None,
 ) -> CassetteError:
     """The error for a unit that is not recorded in full.
 
@@ -47,22 +53,36 @@ def explain_miss(
         cassette where it is not given.
     elsewhere
         Another test's cassette that holds the request; see :func:`find_elsewhere`.
+    command
+        What records a unit; :func:`record_command` where it is not given.
     """
+    command = command or record_command
     request = request or unit.request
     path = root / unit.cassette
     if recorded is None:
         recorded = cassette.samples(request) if cassette else ()
     known = [index for index in range(unit.samples) if index in recorded]
     if known:
-        return _too_few(path, unit, known)
+        return _too_few(path, unit, known, command(unit))
     if cassette is None or not len(cassette):
-        return _no_recording(path, unit, root, elsewhere)
-    return _changed(path, unit, request, closest(cassette, unit, request))
+        return _no_recording(path, unit, root, elsewhere, command(unit))
+    return _changed(path, unit, request, closest(cassette, unit, request), command(unit))
 
 
-def record_command(unit: Unit) -> str:
-    """The command that records what a unit lacks and keeps the rest."""
-    return f"pytest {shlex.quote(unit.test)} --convergence-record=new_episodes"
+def record_command(unit: Unit, repeated: Sequence[str] = (), folder: Path = Path()) -> str:
+    """The command that records what a unit lacks and keeps the rest, quoted for a shell.
+
+    Parameters
+    ----------
+    repeated
+        The arguments of this run without which it would ask others, or otherwise.
+    folder
+        Where commands are given, seen from the rootdir: node ids begin at the rootdir.
+    """
+    file, separator, name = unit.test.partition("::")
+    test = Path(os.path.relpath(file, folder)).as_posix() + separator + name
+    arguments = [test, *repeated, "--convergence-record=new_episodes"]
+    return without_keys(f"pytest {shlex.join(arguments)}")
 
 
 def find_elsewhere(path: Path, request: WireRequest, root: Path) -> Path | None:
@@ -97,8 +117,10 @@ def request_diff(recorded: WireRequest, asked: WireRequest) -> list[str]:
     return shown if len(shown) <= _DIFF_LINES else [*shown[:_DIFF_LINES], "…"]
 
 
-def _no_recording(path: Path, unit: Unit, root: Path, elsewhere: Path | None) -> CassetteError:
-    fix = [f"record it: {record_command(unit)}"]
+def _no_recording(
+    path: Path, unit: Unit, root: Path, elsewhere: Path | None, command: str
+) -> CassetteError:
+    fix = [f"record it: {command}"]
     if elsewhere is not None:
         old = _test_of(elsewhere.relative_to(root).as_posix())
         new = _test_of(unit.cassette.as_posix())
@@ -111,19 +133,21 @@ def _no_recording(path: Path, unit: Unit, root: Path, elsewhere: Path | None) ->
     )
 
 
-def _too_few(path: Path, unit: Unit, found: list[int]) -> CassetteError:
+def _too_few(path: Path, unit: Unit, found: list[int], command: str) -> CassetteError:
     return CassetteError(
         f"too few samples of {unit.model.name} are recorded for prompt {unit.prompt_id!r} "
         f"of {unit.test}: recorded {len(found)}, asked for {unit.samples}",
         details=[f"in {path}"],
         fix=[
-            f"record the other {unit.samples - len(found)}: {record_command(unit)}",
+            f"record the other {unit.samples - len(found)}: {command}",
             f"or ask for {len(found)}: --convergence-samples={len(found)}",
         ],
     )
 
 
-def _changed(path: Path, unit: Unit, request: WireRequest, like: Recorded) -> CassetteError:
+def _changed(
+    path: Path, unit: Unit, request: WireRequest, like: Recorded, command: str
+) -> CassetteError:
     same = like.prompt_id == unit.prompt_id
     named = f"prompt {like.prompt_id!r}" if like.prompt_id else "a prompt without id"
     return CassetteError(
@@ -135,7 +159,7 @@ def _changed(path: Path, unit: Unit, request: WireRequest, like: Recorded) -> Ca
             *request_diff(like.request, request),
         ],
         fix=[
-            f"if the change is meant: {record_command(unit)}",
+            f"if the change is meant: {command}",
             "else undo it: in the prompt, the decoding parameters, or the model",
         ],
     )

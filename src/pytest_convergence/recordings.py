@@ -19,7 +19,7 @@ from pytest_convergence.cassettes import Cassette, FinalFailure, Recorded, write
 from pytest_convergence.errors import CassetteError, SamplingError
 from pytest_convergence.failures import missing_path, read_failures, write_failures
 from pytest_convergence.files import disk_error, temporary_name
-from pytest_convergence.misses import explain_miss, find_elsewhere
+from pytest_convergence.misses import Command, explain_miss, find_elsewhere
 from pytest_convergence.models.wire import WireRequest, WireResponse
 from pytest_convergence.sampling.journal import Entry, Journal, Outcome, Position, locked
 from pytest_convergence.sampling.plan import Unit
@@ -46,6 +46,8 @@ class Recordings:
         goes on with) has recorded anew is found, and takes their place when the run ends.
     secrets
         Keys to keep out of every file, besides those of the units' models.
+    command
+        What to tell a user to run for a unit that is not recorded.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Recordings:
         *,
         rewrite: bool = False,
         secrets: Iterable[str | None] = (),
+        command: Command | None = None,
     ) -> None:
         self.root = root
         self.journal_root = journal_root
         self.rewrite = rewrite
         self._locks = journal_root.parent / "locks"
+        self._command = command
         self._keys = set(secrets)
         self._scrubber = Scrubber.of(self._keys)
         self._held: dict[PurePosixPath, _Held] = {}
@@ -209,6 +213,7 @@ class Recordings:
             request=request,
             recorded=recorded,
             elsewhere=self._elsewhere.get(unit.cassette),
+            command=self._command,
         )
 
     def scrubber(self, unit: Unit) -> Scrubber:

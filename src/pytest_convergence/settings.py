@@ -7,7 +7,7 @@ Precedence: command line, then marker (the closest wins, key by key), then envir
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     import pytest
 
 RECORD_MODES = ("none", "new_episodes", "rewrite")
+
+# What a command that records must repeat, so as to ask the same of the same models.
+_REPEATED = (
+    *("models", "candidate", "incumbent", "simulation", "responses", "columns"),
+    *("samples", "decoding", "metric", "embedder", "cassettes"),
+)
 
 
 class Option:
@@ -220,7 +226,8 @@ class Settings:
     """All settings of a run, resolved once.
 
     ``explicit`` are those the command line set; ``beneath`` what they would be without it, for
-    those that are merged key by key.
+    those that are merged key by key. ``repeated`` are the arguments that a command must repeat to
+    ask the same of the same models.
     """
 
     def __init__(
@@ -230,12 +237,14 @@ class Settings:
         explicit: frozenset[str],
         beneath: Mapping[str, Any],
         invocation: Path | None = None,
+        repeated: Sequence[str] = (),
     ) -> None:
         self.invocation = invocation or rootpath
         self.rootpath = rootpath
         self.values = values
         self.explicit = explicit
         self.beneath = beneath
+        self.repeated = tuple(repeated)
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -297,6 +306,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
     values: dict[str, Any] = {}
     beneath: dict[str, Any] = {}
     explicit: set[str] = set()
+    repeated: list[str] = []
     for option in OPTIONS:
         given = config.getoption(option.option)
         if given is not None:
@@ -306,9 +316,10 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
                 beneath[option.name] = _fallback(option, config, environ)
         else:
             values[option.name] = _fallback(option, config, environ)
-    return Settings(
-        config.rootpath, values, frozenset(explicit), beneath, config.invocation_params.dir
-    )
+        if option.name in _REPEATED and given is not None:
+            repeated.append(f"{option.option}={given}")
+    invocation = config.invocation_params.dir
+    return Settings(config.rootpath, values, frozenset(explicit), beneath, invocation, repeated)
 
 
 def _fallback(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 
-from tests.conftest import run
+from tests.conftest import Project, run
 from tests.servers import Asked, ChatServer, Reply
 
 RECORD = "--convergence-record=new_episodes"
@@ -85,3 +88,30 @@ def test_an_assertion_that_cannot_judge_names_its_test(
         result = run(pytester, panel(server), RECORD, "-k", "not group")
     result.assert_outcomes(failed=4)
     assert "test_bad.py::test_bad[p3]: " in result.stdout.str()
+
+
+@pytest.mark.parametrize("folder", [".", "deeper"])
+def test_the_command_that_is_printed_records_what_was_asked_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    source = FINE.replace('"p5"', '"p5", "it\'s 5 & 6; $HOME"')
+    tests = project(source, names=("a", "b", "c", "d"))
+    (tests.path / "deeper").mkdir()
+    monkeypatch.chdir(tests.path / folder)
+    asked = (
+        "--convergence-models=mine/c,mine/a",
+        "--convergence-samples=3",
+        "--convergence-decoding=stop=x y,temperature=0.5",
+    )
+    test = str(tests.path / "test_evals.py")
+    result = run(tests, test, "-k", "not group", *asked)
+    result.assert_outcomes(failed=2)
+    printed = {line.split("record it: ")[1] for line in result.outlines if "record it: " in line}
+    assert len(printed) == 2
+    for command in printed:
+        program, *arguments = shlex.split(command)
+        assert program == "pytest"
+        run(tests, *arguments).assert_outcomes(passed=1)
+    run(tests, test, "-k", "not group", *asked).assert_outcomes(passed=2)
+    kept = sorted(path.name for path in Path(tests.path / "cassettes").rglob("*.json"))
+    assert kept == ["mine%2Fa.json", "mine%2Fc.json"]
