@@ -212,6 +212,24 @@ class Evaluation:
             stores=stores,
         )
 
+    def known_responses(self, case: Case) -> dict[str, tuple[Response | None, ...]]:
+        """What is there of each model's responses to a case; None for one to be asked for."""
+        names = self.names.panel(case.declaration, case, case.nodeid)
+        if self.recorded is not None:
+            return {**self._from_file(case, names)}
+        from pytest_convergence.sampling.sampler import as_response, is_open
+
+        decoding = resolve_decoding(case)
+        again = self.settings["retry_missing"]
+        return {
+            name: tuple(
+                None if is_open(found, again) else _recognised(as_response(unit, found))
+                for found in self.recordings.find(unit)
+            )
+            for name in names
+            for unit in (self.unit(case, name, decoding),)
+        }
+
     def _from_file(self, case: Case, names: Sequence[str]) -> dict[str, tuple[Response, ...]]:
         from pytest_convergence.models.messages import prompt_text
         from pytest_convergence.models.response import Missing, Response
@@ -328,16 +346,6 @@ class Evaluation:
         except ConvergenceError:
             return False
         return True
-
-    def forecast(self, cases: Sequence[Case]) -> list[str]:
-        """What recording these cases would take, as lines of a table; nothing is called."""
-        from pytest_convergence.sampling.forecast import forecast, forecast_table
-        from pytest_convergence.sampling.sampler import sampling_settings
-
-        for case in cases:
-            self.names.check(case.declaration, case.nodeid)
-        settings = sampling_settings(self.settings, run=self._run)
-        return forecast_table(forecast(self.units(cases), self.recordings, settings))
 
     def open(self) -> None:
         """Before the first worker begins, on the process that reports: take up the recordings."""

@@ -202,7 +202,11 @@ class ConvergenceSession:
             cases.update((case.id, case) for case in own)
         try:
             if self.settings["dry_run"]:
-                self._forecast = self.evaluation.forecast(list(cases.values()))
+                from pytest_convergence.forecasting import forecast_lines
+
+                self._forecast = forecast_lines(
+                    self.evaluation, self.selected, list(cases.values())
+                )
                 return
             self.evaluation.start(list(cases.values()))
         except ConvergenceError as error:
@@ -317,15 +321,8 @@ class ConvergenceSession:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is None or not self.selected:
             return
-        from pytest_convergence.collect import samples_as_it_runs
-
-        made_up = sum(map(samples_as_it_runs, self.selected))
         for line in ("", *self._forecast):
             terminal.write_line(line)
-        if self._forecast:
-            terminal.write_line("where nothing is recorded yet, an answer counts as 256 tokens")
-        if made_up:
-            terminal.write_line(f"{made_up} tests sample as they run: their calls are not counted")
 
     @contextmanager
     def _progress(self) -> Iterator[None]:

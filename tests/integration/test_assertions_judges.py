@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -120,3 +121,83 @@ def test_plain_responses_can_be_judged_by_callables_without_any_recording() -> N
 def test_a_model_judge_is_an_error_where_there_is_no_cassette() -> None:
     with pytest.raises(ConvergenceError, match="judge"):
         assert_rate({"m": ["a"]}, labels.judge("sim/alpha", "yes or no"), value="yes", at_least=1)
+
+
+DRY = ("--convergence-dry-run", "--convergence-record=new_episodes")
+THREE = '["mine/strict", "mine/stern", "mine/fair"]'
+
+
+def planned_calls(result: pytest.RunResult) -> dict[str, int]:
+    """Calls by the row of a plan."""
+    rows = [re.split(r" {2,}", line) for line in result.outlines]
+    return {row[0]: int(row[2]) for row in rows if len(row) == 6 and row[2].isdigit()}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_dry_run_estimates_what_judges_will_be_asked(project: Project, workers: int) -> None:
+    tests = evals(project, THREE, 'value="yes", at_least=0.4')
+    result = run(tests, *DRY, workers=workers)
+    assert result.ret == 0
+    judges = [f"mine/{name} as judge (estimate)" for name in ("strict", "stern", "fair")]
+    assert planned_calls(result) == {
+        "mine/a": 6,
+        "mine/b": 6,
+        **dict.fromkeys(judges, 12),
+        "total": 12 + 3 * 12,
+    }
+    result.stdout.fnmatch_lines(["judges: one question for each answer and judge; equal answers*"])
+    assert not (tests.path / "calls.txt").exists()
+
+
+def test_a_dry_run_knows_what_judges_were_asked_about_recorded_answers(project: Project) -> None:
+    tests = evals(project, THREE, 'value="yes", at_least=0.4')
+    run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=3)
+    assert set(planned_calls(run(tests, *DRY)).values()) == {0}
+    for path in (tests.path / "cassettes").rglob("judge*fair.json"):
+        path.unlink()
+    calls = planned_calls(run(tests, *DRY))
+    # Two different answers were given to two prompts by both models, three times each.
+    assert calls.pop("mine/fair as judge (estimate)") == calls.pop("total") == 2
+    assert set(calls.values()) == {0}
+    source = tests.path / "test_evals.py"
+    source.write_text(source.read_text().replace("samples=3", "samples=4"))
+    calls = planned_calls(run(tests, *DRY))
+    assert calls["mine/a"] == 2
+    assert calls["mine/stern as judge (estimate)"] == 4
+    assert calls["mine/fair as judge (estimate)"] == 6
+
+
+def test_a_dry_run_counts_questions_about_responses_from_a_file(project: Project) -> None:
+    tests = evals(project, '"mine/fair"', 'value="yes", at_least=0.4')
+    prompts = ("They shut you down.", "They call you.")
+    rows = [{"model": m, "prompt": p, "text": f"{m} {p}"} for m in "ab" for p in prompts]
+    (tests.path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = run(tests, *DRY, "--convergence-responses=log.jsonl", "--convergence-models=a,b")
+    assert planned_calls(result) == {"mine/fair as judge (estimate)": 4, "total": 4}
+
+
+def test_a_dry_run_names_judges_that_only_a_test_s_body_knows(project: Project) -> None:
+    tests = evals(project, '"mine/fair"', 'value="yes", at_least=0.4')
+    body = """
+OTHER = labels.judge("mine/stern", RUBRIC)
+
+
+def judged(models, label):
+    return assert_rate(models, label, value="yes", at_least=0)
+
+
+@pytest.mark.convergence(metric="exact", models=["mine/a", "mine/b"])
+@pytest.mark.parametrize("prompt", ["They shut you down."])
+def test_body(prompt, models):
+    assert_rate(models, OTHER, value="yes", at_least=0)
+
+
+@pytest.mark.convergence(label=POWER, models=["mine/a", "mine/b"])
+@pytest.mark.parametrize("prompt", ["They shut you down."])
+def test_declared(prompt, models):
+    assert_rate(models, POWER, value="yes", at_least=0)
+"""
+    source = tests.path / "test_evals.py"
+    source.write_text(source.read_text() + body)
+    result = run(tests, *DRY)
+    result.stdout.fnmatch_lines(["1 tests ask judges as they run: these calls are not counted"])

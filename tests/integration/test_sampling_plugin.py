@@ -43,6 +43,21 @@ def test_a_dry_run_prints_the_plan_and_calls_nothing(
     assert not (pytester.path / "cassettes").exists()
 
 
+def test_a_dry_run_names_what_it_cannot_count(pytester: pytest.Pytester) -> None:
+    body = "def test_made_up(convergence_models):\n    convergence_models.sample('on the spot')\n"
+    pytester.makepyfile(test_evals=EVAL + "\n" + body)
+    with ChatServer(fine).running() as server:
+        embedder = f"--convergence-embedder=endpoint:small@{server.url}"
+        result = run(pytester, panel(server, "a", "b"), embedder, "--convergence-dry-run")
+        assert server.asked == []
+    result.stdout.fnmatch_lines(
+        [
+            "1 tests sample as they run: their calls are not counted",
+            "what endpoint:small embeds is not counted",
+        ]
+    )
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_every_call_is_made_once_and_the_bill_is_shown(
     pytester: pytest.Pytester, workers: int

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pytest_convergence.cassettes import FinalFailure, Recorded
+from pytest_convergence.cassettes import Recorded
 from pytest_convergence.models.response import Usage
 from pytest_convergence.models.wire import Model
 from pytest_convergence.recordings import Found, Recordings
 from pytest_convergence.sampling.plan import Unit
 from pytest_convergence.sampling.prices import price_of
+from pytest_convergence.sampling.sampler import is_open
 from pytest_convergence.sampling.settings import SamplingSettings
 from pytest_convergence.sampling.tally import assumed_tokens, prompt_tokens
 
@@ -73,7 +74,7 @@ def forecast(
     for unit in {(unit.cassette, unit.request): unit for unit in _largest_last(plan)}.values():
         entry = sums.setdefault(unit.model.name, _Sums(unit.model))
         found = recordings.find(unit)
-        calls = sum(_asked_for(outcome, settings) for outcome in found)
+        calls = sum(is_open(outcome, settings.retry_missing) for outcome in found)
         entry.samples += unit.samples
         entry.calls += calls
         entry.inputs += calls * prompt_tokens(unit)
@@ -122,10 +123,6 @@ def forecast_table(forecasts: Sequence[ModelForecast]) -> list[str]:
 
 def _largest_last(plan: Sequence[Unit]) -> list[Unit]:
     return sorted(plan, key=lambda unit: unit.samples)
-
-
-def _asked_for(outcome: Found, settings: SamplingSettings) -> bool:
-    return outcome is None or (isinstance(outcome, FinalFailure) and settings.retry_missing)
 
 
 def _learn(entry: _Sums, found: Sequence[Found]) -> None:

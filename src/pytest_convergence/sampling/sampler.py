@@ -130,18 +130,21 @@ class Sampler:
         return loop.submit(engine.settle(units, copy_context())).result()
 
     def _is_open(self, found: Sequence[Found]) -> bool:
-        again = self._settings.retry_missing
-        return any(
-            outcome is None or (again and isinstance(outcome, FinalFailure)) for outcome in found
-        )
+        return any(is_open(outcome, self._settings.retry_missing) for outcome in found)
 
     def _read(self, unit: Unit, found: Sequence[Found], cut: str) -> tuple[Response, ...]:
         if not cut and any(outcome is None for outcome in found):
             raise self._recordings.explain(unit)
-        return tuple(_response(unit, outcome, cut) for outcome in found)
+        return tuple(as_response(unit, outcome, cut) for outcome in found)
 
 
-def _response(unit: Unit, outcome: Found, cut: str) -> Response:
+def is_open(outcome: Found, again: bool) -> bool:
+    """Whether a sample is to be asked for; ``again`` counts those that finally failed."""
+    return outcome is None or (again and isinstance(outcome, FinalFailure))
+
+
+def as_response(unit: Unit, outcome: Found, cut: str = "") -> Response:
+    """What was found of a sample, as tests see it; ``cut`` says why nothing is there."""
     if outcome is None:
         return Response("", "unknown", Missing("budget", cut))
     if isinstance(outcome, FinalFailure):
