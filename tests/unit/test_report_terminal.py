@@ -184,3 +184,95 @@ def test_a_name_cannot_move_the_cursor() -> None:
     lines = written(run(groups=[group("\x1b[2Jx\nforged")], cases=[case(1, prompt_id="\r\x07")]))
     assert "\x1b" not in "".join(lines)
     assert "\\x1b[2Jx\\x0a" in "".join(lines)
+
+
+def test_rows_that_would_read_alike_say_their_test() -> None:
+    names = ("test_one", "test_two")
+    found = run(groups=[group("open-ended", id=f"e.py::{name}[group]") for name in names])
+    lines = written(found)
+    for name in names:
+        row = lines.index(f"open-ended ({name})")
+        assert lines[row + 1].startswith(" " * 12)
+    assert not any(line.startswith("open-ended  ") for line in lines)
+    alone = written(run(groups=found["groups"][:1]))
+    assert any(line.startswith("open-ended  ") for line in alone)
+
+
+def test_one_name_in_two_arms_is_told_by_its_id() -> None:
+    ids = ("e.py::test_x[p-calm]", "e.py::test_x[p-angry]")
+    lines = written(run(cases=[case(1, id=name, prompt_id="p") for name in ids]))
+    assert {"test_x[p-calm]", "test_x[p-angry]"} <= set(lines)
+
+
+def test_what_was_asserted_to_diverge_and_does_is_not_told_as_a_failure() -> None:
+    meant = group("meant", direction="diverges", passed=True)
+    against = group("against", direction="diverges", verdict="converged", settled=False)
+    lines = written(run(groups=[meant, against, group("plain")]))
+    assert any(line.startswith("meant") and line.endswith("  diverged (ok)") for line in lines)
+    assert any(line.startswith("against") and line.endswith("converged* (!)") for line in lines)
+    assert any(line.startswith("plain") and line.endswith("  diverged") for line in lines)
+    assert "asserted to diverge: (ok) it does, (!) it does not" in lines
+    assert lines[-1] == (
+        "convergence: 3 groups: 1 converged (asserted to diverge), 1 diverged, "
+        "1 diverged (as asserted)"
+    )
+
+
+def test_what_is_only_reported_stands_after_what_was_judged() -> None:
+    entries = [
+        case(1, value=None, verdict=None, passed=True),
+        case(2, passed=True, verdict="converged"),
+        case(3),
+    ]
+    order = [entry["prompt_id"] for entry in worst_first(entries)]
+    assert order == ["prompt-3", "prompt-2", "prompt-1"]
+
+
+def lacking(*reasons: str, kind: str = "error", model: str = "a") -> list[dict[str, Any]]:
+    return [
+        {"model": model, "prompt_id": "p", "sample": i, "kind": kind, "reason": reason}
+        for i, reason in enumerate(reasons)
+    ]
+
+
+def test_the_reasons_why_responses_are_missing_stand_below_the_model() -> None:
+    missing = [*lacking(*["HTTP 401 bad key"] * 5, *["timed out"] * 3)]
+    found = run(
+        groups=[group("x", cases=["one", "two"], missing=missing)],
+        # The case's own test tells of the same responses once more.
+        cases=[case(1, id="one", missing=missing[:4]), case(2, id="two~2", missing=missing[4:])],
+    )
+    found["models"][0]["missing"] = {"error": 8}
+    lines = written(found)
+    row = lines.index("  a: 8 error of 9")
+    assert lines[row + 1] == "      5 x HTTP 401 bad key; 3 x timed out"
+
+
+def test_reasons_that_differ_in_an_id_are_one_and_the_rest_is_counted() -> None:
+    reasons = [f"HTTP 500 broken (request req-{i}f00ba41c)" for i in range(4)]
+    reasons += ["one", "two", "three", "four"] * 2
+    found = run(groups=[group("x", cases=["one"], missing=lacking(*reasons))])
+    found["models"][0]["missing"] = {"error": 12}
+    shown = next(line for line in written(found, width=120) if "4 x HTTP 500" in line)
+    assert shown.endswith("; 2 more")
+    assert "HTTP 500 broken (request req-0" in shown
+    assert sum(" x " in line for line in written(found, verbose=2)) == 5
+
+
+def test_what_no_labeller_could_read_is_missing_with_its_reason() -> None:
+    missing = lacking("the labeller found no label", kind="unlabelled", model="b")
+    lines = written(run(groups=[group("x", cases=["one"], missing=missing)]))
+    assert (
+        lines[lines.index("  b: 1 unlabelled of 9") + 1] == "      1 x the labeller found no label"
+    )
+
+
+def test_a_reason_is_hostile_text() -> None:
+    reason = "HTTP 500 \x1b[2J\nforged line" + "宽" * 200
+    found = run(groups=[group("x", cases=["one"], missing=lacking(reason))])
+    found["models"][0]["missing"] = {"error": 1}
+    for verbose in (0, 2):
+        lines = written(found, verbose=verbose)
+        assert "\x1b" not in "".join(lines)
+        assert any("1 x HTTP 500 \\x1b[2J\\x0aforged" in line for line in lines)
+    assert max(map(seen_width, written(found)[:-1])) <= 80

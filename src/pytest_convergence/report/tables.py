@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,11 +60,14 @@ def table_rows(
     }
     axis = f"0{' ' * (layout.bar - 2)}1"
     yield Row(f"{noun:<{layout.name}}{quantity:>19}{bounds[noun]} {axis}{'miss':>5}  verdict")
-    for entry in entries:
+    fitted = [_fitting(entry, layout.name - 1, signs) for entry in entries]
+    short, long = Counter(fitted), Counter(map(entry_name, entries))
+    for entry, cut in zip(entries, fitted, strict=True):
         name = entry_name(entry)
-        cut = _fitting(entry, layout.name - 1, signs)
-        if whole and cut != name:
-            yield Row(name)
+        if short[cut] > 1 or (whole and cut != name):
+            # Two rows of one name would read as one row told twice.
+            name = name if long[name] == 1 else printable(str(entry["id"]).split("::", 1)[-1])
+            yield Row(name if whole else shortened(name, width, signs))
             cut = ""
         yield Row(
             f"{padded(cut, layout.name, signs)}{_value(entry):>19}{_bounds(entry, noun)} "
@@ -128,8 +132,16 @@ def _bounds(entry: Mapping[str, Any], noun: str) -> str:
     return f"{sign + ' ' + figure(entry['threshold']):>8}"
 
 
+def asserted_to_diverge(entry: Mapping[str, Any]) -> bool:
+    """Whether "diverged" is what a test asked for, and "converged" what it asked not to see."""
+    return entry["direction"] == "diverges" and entry["verdict"] in ("converged", "diverged")
+
+
 def _verdict(entry: Mapping[str, Any]) -> str:
-    return f"{entry['verdict'] or 'reported'}{'*' if unsettled(entry) else ''}"
+    asked = ""
+    if asserted_to_diverge(entry):
+        asked = " (ok)" if entry["verdict"] == "diverged" else " (!)"
+    return f"{entry['verdict'] or 'reported'}{'*' if unsettled(entry) else ''}{asked}"
 
 
 def _colour(entry: Mapping[str, Any]) -> str:

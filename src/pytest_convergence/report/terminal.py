@@ -6,16 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_convergence.report.columns import Signs, shortened, signs_for
+from pytest_convergence.report.columns import Signs, signs_for
 from pytest_convergence.report.gate import gate_counts, gate_lines
+from pytest_convergence.report.missing import missing_rows
 from pytest_convergence.report.swap import swap_counts, swap_lines
-from pytest_convergence.report.tables import matrix_rows, table_rows, unsettled
+from pytest_convergence.report.tables import asserted_to_diverge, matrix_rows, table_rows, unsettled
 from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
     from pytest_convergence.settings import Settings
 
-_FAILING = ("diverged", "missed", "inconclusive", "undefined", "incomplete")
+_AGAINST, _MEANT = "converged (asserted to diverge)", "diverged (as asserted)"
+_ORDER = (
+    *(_AGAINST, "diverged", "missed", "inconclusive", "undefined", "incomplete"),
+    *(_MEANT, "converged", "met", "reported"),
+)
 _FEW = 8
 _MATRIX = 8
 
@@ -78,7 +83,9 @@ def _write_whole(
         )
     if any(unsettled(entry) for entry in (*groups, *cases[:few], *checks[:few])):
         terminal.write_line("* unsettled: the interval straddles the threshold")
-    _write_missing(terminal, run["models"], signs, everything=everything)
+    if any(map(asserted_to_diverge, (*groups, *cases[:few]))):
+        terminal.write_line("asserted to diverge: (ok) it does, (!) it does not")
+    _write_missing(terminal, run, signs, everything=everything)
     _write_matrices(terminal, groups, signs, everything=everything)
     for line in (*gate_lines(run), *swap_lines(groups)):
         terminal.write_line(line)
@@ -112,21 +119,29 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _verdicts(entries: Sequence[Mapping[str, Any]]) -> str:
-    counts = Counter(entry["verdict"] or "reported" for entry in entries)
-    order = (*_FAILING, "converged", "met", "reported")
-    return ", ".join(f"{counts[name]} {name}" for name in order if counts[name])
+    counts = Counter(map(_told, entries))
+    return ", ".join(f"{counts[name]} {name}" for name in _ORDER if counts[name])
+
+
+def _told(entry: Mapping[str, Any]) -> str:
+    """The verdict, with what was asserted where the word alone would mislead."""
+    if asserted_to_diverge(entry):
+        return _MEANT if entry["verdict"] == "diverged" else _AGAINST
+    return str(entry["verdict"] or "reported")
 
 
 def worst_first(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Failures before passes, then by how far the value lies on the wrong side."""
+    """Failures, passes, what is only reported; then by how far on the wrong side the value lies."""
 
-    def key(entry: Mapping[str, Any]) -> tuple[bool, float, str]:
+    def key(entry: Mapping[str, Any]) -> tuple[bool, bool, float, str]:
         value, threshold = entry["value"], entry["threshold"]
+        reported = entry["verdict"] is None
         if value is None:
-            return entry["passed"], float("-inf"), entry["id"]
+            return entry["passed"], reported, float("-inf"), entry["id"]
         distance = value - (threshold or 0.0)
         return (
             entry["passed"],
+            reported,
             distance if entry["direction"] in ("converges", "at_least") else -distance,
             entry["id"],
         )
@@ -162,22 +177,13 @@ def _of_group(entry: Mapping[str, Any]) -> bool:
 
 
 def _write_missing(
-    terminal: Any, models: Sequence[Mapping[str, Any]], signs: Signs, *, everything: bool
+    terminal: Any, run: Mapping[str, Any], signs: Signs, *, everything: bool
 ) -> None:
-    lacking = sorted(
-        (model for model in models if model["missing"]),
-        key=lambda model: -sum(model["missing"].values()),
-    )
-    if not lacking:
-        return
-    terminal.write_line("missing, neither agreement nor disagreement", bold=True)
-    limit = len(lacking) if everything else _FEW
-    for model in lacking[:limit]:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(model["missing"].items()))
-        line = f"  {printable(model['name'], limit=40)}: {kinds} of {model['responses']}"
-        terminal.write_line(shortened(line, terminal._tw.fullwidth, signs))
-    if len(lacking) > limit:
-        terminal.write_line(f"  {signs.cut} and {len(lacking) - limit} more models (-vv shows all)")
+    rows = missing_rows(run, terminal._tw.fullwidth, signs, everything=everything)
+    for number, row in enumerate(rows):
+        terminal.write_line(row, bold=number == 0)
+    models = run["models"]
+    lacking = [model for model in models if model["missing"]]
     hopeless = [m["name"] for m in lacking if sum(m["missing"].values()) == m["responses"]]
     rest = [model["name"] for model in models if model["name"] not in hopeless]
     if hopeless and rest and len(",".join(rest)) < 600:
