@@ -71,9 +71,12 @@ class Summaries:
             responses = np.concatenate([blocks[cell] for cell in cells], dtype=np.float64)
             sizes = counts.ravel()[cells]
             firsts = np.cumsum(sizes) - sizes
-            sums.reshape(-1, width)[cells] = np.add.reduceat(responses, firsts, axis=0)
             norms = np.einsum("nd,nd->n", responses, responses)
-            squares.ravel()[cells] = np.add.reduceat(norms, firsts)
+            if len(firsts) < len(responses):
+                responses = np.add.reduceat(responses, firsts, axis=0)
+                norms = np.add.reduceat(norms, firsts)
+            sums.reshape(-1, width)[cells] = responses
+            squares.ravel()[cells] = norms
         return cls(tuple(models), tuple(prompts), tuple(families or prompts), counts, sums, squares)
 
     def collapsed(self, asked: Sequence[str]) -> Summaries:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats
+from pytest_convergence.stats.student import student_quantile
 
 METHOD = "test inversion over families (Fieller, Hall, Clopper-Pearson)"
 
@@ -85,13 +86,6 @@ def standard_error(deviation: Floats, units: Floats) -> Floats:
     """Jackknife standard error (Efron & Tibshirani 1993, ch. 11); nan below two units."""
     freedom = np.where(units > 1, units * (units - 1.0), np.nan)
     return np.asarray(np.sqrt((deviation**2).sum(axis=-1) / freedom))
-
-
-def student_quantile(level: float, freedom: float | Floats) -> Floats:
-    """The two-sided t quantile of a level, e.g. 2.09 for .95 and 19 degrees of freedom."""
-    from scipy.special import stdtrit
-
-    return np.asarray(stdtrit(freedom, 0.5 + level / 2.0))
 
 
 def ratio_bounds(
@@ -226,7 +220,7 @@ def allow_for_unseen(
         above = (_unseen(some, units, level) - agreement.floor) / room
         high = np.where(_lone(some, units), above, np.fmax(high, above))
         flat = high - low < _TIE
-        share = unseen_share(np.zeros_like(units), units, level)
+        share = unseen_share(np.zeros_like(units), np.maximum(units, 1), level)
         mean = some.sum(axis=-1) / np.maximum(units, 1)
         low = np.where(flat, low - share * mean / room, low)
         high = np.where(flat, high + share * (1.0 - mean) / room, high)
@@ -243,16 +237,19 @@ def _unseen(differences: Floats, units: NDArray[np.int64], level: float) -> Floa
     """The largest credible mean difference where few units differ and some do not, else nan."""
     differing = (differences > _TIE).sum(axis=-1)
     size = (differences.sum(axis=-1) + 1.0) / (differing + 1.0)
-    few = (differing < _FEW_INFORMATIVE) & (differing < units)
-    share = unseen_share(np.minimum(differing, units - 1), units, level)
-    return np.where(few, share * size, np.nan)
+    few = np.asarray((differing < _FEW_INFORMATIVE) & (differing < units))
+    found = np.full(np.shape(few), np.nan)
+    found[few] = unseen_share(differing[few], units[few], level) * size[few]
+    return found
 
 
 def unseen_share(
     hits: NDArray[np.int64] | np.int64, units: NDArray[np.int64] | np.int64, level: float
 ) -> Floats:
-    """Clopper-Pearson upper bound of a share of ``hits`` among ``units``."""
+    """Clopper-Pearson upper bound of a share of ``hits`` among ``units``, of at least one."""
+    chance = 0.5 + level / 2.0
+    if not np.any(hits):
+        return np.asarray(-np.expm1(np.log1p(-chance) / units))
     from scipy.special import betaincinv
 
-    rest = np.maximum(units - hits, 1)
-    return np.asarray(betaincinv(hits + 1.0, rest, 0.5 + level / 2.0))
+    return np.asarray(betaincinv(hits + 1.0, np.maximum(units - hits, 1), chance))

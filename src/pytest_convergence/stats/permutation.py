@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from pytest_convergence.stats.multiplicity import max_t
 # From here on rotations, (F - 1)^(M - 1) of them and more, do for permutations.
 _MANY_FAMILIES = 100
 _FEATURES_AT_A_TIME = 32
+
+_Number = TypeVar("_Number", np.float64, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +161,23 @@ def _rotated(
 def _family_sizes(summaries: Summaries) -> NDArray[np.int64]:
     """Each model's usable prompts by family, shape (M, F)."""
     starts = family_starts(summaries.families)
-    return np.add.reduceat((summaries.counts > 0).astype(np.int64), starts, axis=1)
+    return _by_family((summaries.counts > 0).astype(np.int64), starts)
 
 
 def _family_means(summaries: Summaries, sizes: NDArray[np.int64], part: slice) -> Floats:
     """Mean feature vectors by family, shape (M, F, features in ``part``)."""
     starts = family_starts(summaries.families)
     safe = np.maximum(summaries.counts, 1)[:, :, None]
-    totals = np.add.reduceat(summaries.sums[:, :, part] / safe, starts, axis=1)
-    return np.asarray(totals / np.maximum(sizes, 1)[:, :, None])
+    totals = _by_family(summaries.sums[:, :, part] / safe, starts)
+    totals /= np.maximum(sizes, 1)[:, :, None]
+    return totals
+
+
+def _by_family(values: NDArray[_Number], starts: NDArray[np.intp]) -> NDArray[_Number]:
+    """Sums over the prompts of each family, the second axis."""
+    if len(starts) == values.shape[1]:
+        return values
+    return np.asarray(np.add.reduceat(values, starts, axis=1))
 
 
 def _orders(

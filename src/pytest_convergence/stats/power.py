@@ -15,7 +15,8 @@ from pytest_convergence.metrics.groups import usual_samples
 from pytest_convergence.metrics.jackknife import jackknife_panel
 from pytest_convergence.metrics.summaries import Floats, Summaries
 from pytest_convergence.metrics.terms import family_starts, terms_from_summaries
-from pytest_convergence.stats.intervals import deviations, student_quantile
+from pytest_convergence.stats.intervals import deviations
+from pytest_convergence.stats.student import student_quantile
 
 _MOST_PROMPTS = 100_000
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from pytest_convergence.metrics.estimates import Interval
 from pytest_convergence.metrics.summaries import Floats
-from pytest_convergence.stats.intervals import student_quantile, unseen_share
+from pytest_convergence.stats.intervals import unseen_share
+from pytest_convergence.stats.student import student_quantile
 
 # With this many responses that differ from the commonest one, their own spread says enough.
 _FEW_DISSENTING = 8

@@ -1,0 +1,72 @@
+"""Quantiles of Student's t for many degrees of freedom at once, with numpy alone.
+
+``scipy.special.stdtrit`` gives the same numbers (the tests compare them) and takes longer to load
+than a study of eleven thousand responses takes to be judged.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import exp, lgamma, log, pi, sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_DEGREE = 40
+_HIGHEST = 0.99
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+def student_quantile(level: float, freedom: float | Floats) -> Floats:
+    """The two-sided t quantile of a level, e.g. 2.09 for .95 and 19 degrees of freedom.
+
+    Parameters
+    ----------
+    level
+        In (0, 1).
+    freedom
+        Degrees of freedom, above 0, any shape; not necessarily whole.
+
+    Notes
+    -----
+    The logarithm of the quantile is smooth in one over the degrees of freedom: a Chebyshev series
+    of degree 40, within 1e-10 of the quantile. Levels above .99 and less than one degree of
+    freedom are left to scipy.
+    """
+    freedom = np.asarray(freedom, dtype=np.float64)
+    if level > _HIGHEST or not (freedom >= 1.0).all():
+        from scipy.special import stdtrit
+
+        return np.asarray(stdtrit(freedom, 0.5 + level / 2.0))
+    return np.asarray(np.exp(_series(level)(1.0 / freedom)))
+
+
+@lru_cache(maxsize=16)
+def _series(level: float) -> Chebyshev:
+    def logarithms(inverses: Floats) -> Floats:
+        return np.array([log(_quantile(level, 1.0 / inverse)) for inverse in inverses])
+
+    return Chebyshev.interpolate(logarithms, _DEGREE, domain=(0.0, 1.0))
+
+
+def _quantile(level: float, freedom: float) -> float:
+    """One quantile: with ``t = sqrt(v) tan(a)`` the density of ``a`` is ``cos(a)**(v - 1)``.
+
+    Newton's method on the angle. The distribution is concave there, so that it comes from the
+    left, without overshooting, once the start is on the left.
+    """
+    total = exp(0.5 * log(pi) + lgamma(freedom / 2) - lgamma((freedom + 1) / 2))
+    # Student's tails are heavier than the normal's, so that its quantile is larger.
+    angle = float(np.arctan(NormalDist().inv_cdf(0.5 + level / 2) / sqrt(freedom)))
+    for _ in range(60):
+        inside = np.cos(0.5 * angle * (1.0 + _NODES)) ** (freedom - 1.0)
+        covered = angle * float(_WEIGHTS @ inside)
+        step = (level * total - covered) / (2.0 * np.cos(angle) ** (freedom - 1.0))
+        angle += float(step)
+        if abs(step) <= 1e-15 * angle:
+            break
+    return sqrt(freedom) * float(np.tan(angle))
