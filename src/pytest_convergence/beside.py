@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_convergence.stats.power import Settlement, Spread
 
 # Pairs of responses that the confounds are estimated from, at about this many.
-_PAIRS = 20_000
+_PAIRS = 10_000
 _NOT_OF_TEXTS = ("label", "exact", "normalized", "hybrid", "js", "total-variation")
 
 

@@ -106,6 +106,7 @@ def judge_prompt(
     return _result(question, "similarity", estimate, represented, [case], models, incomplete)
 
 
+@collector_paused()
 def judge_group(
     question: Question, cases: Sequence[SampledCase], models: Sequence[str], vectors: Vectors
 ) -> ConvergenceResult:
@@ -155,10 +156,9 @@ def _find(
     )
     if _latest and _latest[0][0] == asked:
         return _latest[0][2]
-    with collector_paused():
-        represented = represent(
-            cases, models, metric=question.metric, labeller=question.labeller, vectors=vectors
-        )
+    represented = represent(
+        cases, models, metric=question.metric, labeller=question.labeller, vectors=vectors
+    )
     lacking = _lacking(represented, models, question.max_missing)
     present = [index for index, model in enumerate(models) if model not in lacking]
     estimate = None

@@ -99,9 +99,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     _session(session.config).finish(session)
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """All has been said: free what the run held."""
+    """All has been said: free what the run held, before pytest looks through all that is alive."""
     forget_session(config)
 
 

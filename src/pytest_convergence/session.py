@@ -88,7 +88,7 @@ def session_of(config: pytest.Config) -> ConvergenceSession:
 
 
 def forget_session(config: pytest.Config) -> None:
-    """Called at the very end: let go of the run, before pytest looks through all that is alive."""
+    """Called at the very end: let go of the run."""
     session = config.stash.get(session_key, None)
     if session is not None:
         session.forget()
@@ -355,9 +355,11 @@ class ConvergenceSession:
             self._end(self._evaluation, session)
         failures = self.failures.found if self.failures else ()
         if self.worker.alone and (self.record.entries or self.record.problems or failures):
+            from pytest_convergence.garbage import collector_paused
             from pytest_convergence.outputs import Outputs
 
-            self._outputs = Outputs(self)
+            with collector_paused():
+                self._outputs = Outputs(self)
             for problem in self._outputs.problems:
                 self._fail(session, problem)
 
