@@ -16,6 +16,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import Struct, ValidationError, convert
+from msgspec.json import Decoder
+
 from pytest_convergence.errors import CassetteError
 from pytest_convergence.files import write_atomically
 from pytest_convergence.garbage import collector_paused
@@ -128,10 +131,9 @@ class Cassette:
             Where the file cannot be read or is not a cassette, saying where. A broken file never
             counts as empty, and is never overwritten.
         """
-        text = _text(path)
         with collector_paused():
-            interactions = _interactions(path, text)
-            return cls.of(path, _Reader(path, scrubber or _Verbatim()).read(interactions))
+            reader = _Reader(path, scrubber or _Verbatim())
+            return cls.of(path, reader.read(_interactions(path)))
 
     def get(self, request: WireRequest, sample: int) -> Recorded | None:
         """The answer to one sample of a request, or None."""
@@ -217,15 +219,18 @@ def _response_record(response: WireResponse) -> dict[str, Any]:
     }
 
 
-def _text(path: Path) -> str:
+def _data(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise CassetteError(
             f"cannot read the cassette {path}",
             details=[f"{type(error).__name__}: {error.strerror or error}", _UNTOUCHED],
             fix=["check that it is a file that this user may read"],
         ) from error
+
+
+def _text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -233,7 +238,55 @@ def _text(path: Path) -> str:
         raise _broken(path, f"byte {error.start} (line {line}) is not UTF-8") from error
 
 
-def _interactions(path: Path, text: str) -> list[Any]:
+class _Status(Struct, gc=False):
+    code: int
+
+
+class _Body(Struct, gc=False):
+    string: str
+
+
+class _Request(Struct, gc=False):
+    method: str
+    uri: str
+    body: str | None
+    headers: dict[str, list[str]]
+
+
+class _Response(Struct, gc=False):
+    status: _Status
+    headers: dict[str, list[str]]
+    body: _Body
+
+
+class _Interaction(Struct, gc=False):
+    request: _Request
+    response: _Response
+
+
+class _File(Struct, gc=False):
+    """A cassette file as far as it is read: what else is in it, vcrpy may have put there."""
+
+    version: int
+    interactions: list[_Interaction]
+
+
+_DECODER = Decoder(_File)
+
+
+def _interactions(path: Path) -> list[_Interaction]:
+    data = _data(path)
+    try:
+        file = _DECODER.decode(data)
+    except (ValueError, RecursionError):
+        # Lone surrogates are right and read here, and what is wrong is told with its place.
+        file = _file(path, _text(path, data))
+    if file.version != FORMAT_VERSION:
+        raise _wrong_version(path, file.version)
+    return file.interactions
+
+
+def _file(path: Path, text: str) -> _File:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -243,11 +296,22 @@ def _interactions(path: Path, text: str) -> list[Any]:
     if not isinstance(data, dict) or not isinstance(data.get("interactions"), list):
         raise _broken(path, "it is JSON, but not a cassette: there is no list of interactions")
     if data.get("version") != FORMAT_VERSION:
-        raise _broken(
-            path, f"its format version is {data.get('version')!r}; this reads {FORMAT_VERSION}"
-        )
-    interactions: list[Any] = data["interactions"]
-    return interactions
+        raise _wrong_version(path, data.get("version"))
+    for number, interaction in enumerate(data["interactions"]):
+        try:
+            convert(interaction, _Interaction)
+        except ValidationError as error:
+            raise _incomplete(path, number, len(data["interactions"]), error) from error
+    return convert(data, _File)
+
+
+def _wrong_version(path: Path, version: Any) -> CassetteError:
+    return _broken(path, f"its format version is {version!r}; this reads {FORMAT_VERSION}")
+
+
+def _incomplete(path: Path, number: int, count: int, error: Exception) -> CassetteError:
+    why = f"({type(error).__name__}: {error})"
+    return _broken(path, f"interaction {number + 1} of {count} is not complete {why}")
 
 
 def _json_problem(text: str, error: json.JSONDecodeError) -> str:
@@ -295,44 +359,30 @@ class _Reader:
         self._seen: dict[WireRequest, WireRequest] = {}
         self._next: dict[WireRequest, int] = {}
 
-    def read(self, interactions: list[Any]) -> Iterable[Recorded]:
+    def read(self, interactions: list[_Interaction]) -> Iterable[Recorded]:
         for number, interaction in enumerate(interactions):
             try:
-                yield self._one(interaction)
-            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-                raise _broken(
-                    self._path,
-                    f"interaction {number + 1} of {len(interactions)} is not complete "
-                    f"({type(error).__name__}: {error})",
-                ) from error
+                yield self._one(interaction.request, interaction.response)
+            except (KeyError, IndexError, ValueError) as error:
+                raise _incomplete(self._path, number, len(interactions), error) from error
 
-    def _one(self, interaction: Any) -> Recorded:
-        request, response = interaction["request"], interaction["response"]
-        headers = request["headers"]
+    def _one(self, request: _Request, response: _Response) -> Recorded:
         wire_response = WireResponse(
-            _checked(response["status"]["code"], int),
-            {name.lower(): ", ".join(values) for name, values in response["headers"].items()},
-            _checked(response["body"]["string"], str),
+            response.status.code,
+            {name.lower(): ", ".join(values) for name, values in response.headers.items()},
+            response.body.string,
         )
+        headers = request.headers
         if SAMPLE_HEADER not in headers:
             return self._foreign(request, wire_response)
-        wire_request = self._shared(
-            WireRequest(
-                _checked(request["method"], str),
-                _checked(request["uri"], str),
-                _checked(request["body"], str),
-            )
-        )
+        wire_request = self._shared(WireRequest(request.method, request.uri, request.body or ""))
         sample = int(headers[SAMPLE_HEADER][0])
         self._next[wire_request] = max(self._next.get(wire_request, 0), sample + 1)
-        prompt_id = _checked(headers[PROMPT_HEADER][0], str)
-        return Recorded(
-            wire_request, sample, prompt_id, wire_response, _checked(headers[DATE_HEADER][0], str)
-        )
+        prompt_id, recorded_at = headers[PROMPT_HEADER][0], headers[DATE_HEADER][0]
+        return Recorded(wire_request, sample, prompt_id, wire_response, recorded_at)
 
-    def _foreign(self, request: Any, response: WireResponse) -> Recorded:
-        body = _canonical(_checked(request["body"] or "", str))
-        wire = WireRequest(_checked(request["method"], str), _checked(request["uri"], str), body)
+    def _foreign(self, request: _Request, response: WireResponse) -> Recorded:
+        wire = WireRequest(request.method, request.uri, _canonical(request.body or ""))
         wire = self._shared(self._scrubber.request(wire))
         sample = self._next.get(wire, 0)
         self._next[wire] = sample + 1
@@ -340,12 +390,6 @@ class _Reader:
 
     def _shared(self, request: WireRequest) -> WireRequest:
         return self._seen.setdefault(request, request)
-
-
-def _checked(value: Any, kind: type) -> Any:
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r:.60} is not {kind.__name__}")
-    return value
 
 
 def _canonical(body: str) -> str:

@@ -298,7 +298,7 @@ def _error_page(text: str) -> str | None:
 def _stack_trace(text: str) -> str | None:
     """The telling line of a client library's stack trace that is the whole of the text."""
     python = text.startswith("Traceback (most recent call last):")
-    if not python and not _TRACE_HEAD.match(text):
+    if "\n" not in text or not (python or _TRACE_HEAD.match(text)):
         return None
     lines = [line for line in text.splitlines() if line.strip()]
     if python:

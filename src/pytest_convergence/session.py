@@ -385,10 +385,12 @@ class ConvergenceSession:
                 del item.stash[test_key]
         self.record.entries.clear()
         if self._evaluation is not None:
+            from pytest_convergence.garbage import release
             from pytest_convergence.judging import forget
 
             forget()
             self._evaluation = None
+            release()
         self._outputs = None
 
     def _fail(self, session: pytest.Session, problem: str) -> None:

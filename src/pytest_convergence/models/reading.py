@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from pytest_convergence.models.response import Finish, Missing, Response, TokenLogprob, Usage
 from pytest_convergence.models.secrets import redact
 from pytest_convergence.models.wire import WireResponse
+from pytest_convergence.parsing import parse_json
 
 _REASON_LIMIT = 500
 _FILTER_CODES = {
@@ -26,8 +28,7 @@ _FILTER_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Who answered, and when: kept with every response, failed ones included."""
 
     served_model: str | None = None
@@ -57,6 +58,8 @@ def text_or_none(value: Any) -> str | None:
 
 def count_or_none(value: Any) -> int | None:
     """The value if it is a whole number from 0."""
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not value.is_integer():
@@ -66,6 +69,8 @@ def count_or_none(value: Any) -> int | None:
 
 def amount_or_none(value: Any) -> float | None:
     """The value if it is a finite number from 0; a number written as text counts."""
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -121,18 +126,22 @@ def date_of(response: WireResponse, body: dict[str, Any] | None = None) -> str |
     created = (body or {}).get("created")
     try:
         if isinstance(created, int | float) and not isinstance(created, bool) and created > 0:
-            moment = datetime.fromtimestamp(int(created), tz=UTC)
-        else:
-            moment = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+            return _utc(int(created))
+        return _utc(int(parsedate_to_datetime(response.headers["date"]).timestamp()))
     except (KeyError, ValueError, TypeError, OverflowError, OSError):
         return None
+
+
+@lru_cache(maxsize=1024)  # many answers arrive within one second
+def _utc(seconds: int) -> str:
+    moment = datetime.fromtimestamp(seconds, tz=UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def read_body(response: WireResponse) -> dict[str, Any] | Response:
     """The JSON object of a good answer, or the response that says why there is none."""
     try:
-        body = json.loads(response.body)
+        body = parse_json(response.body)
     except (ValueError, RecursionError) as problem:
         return failed(_unreadable(response, problem), origin=Origin(date=date_of(response)))
     if isinstance(body, list) and len(body) == 1:

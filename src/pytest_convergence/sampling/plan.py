@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
+from typing import NamedTuple
 from urllib.parse import quote
 
 from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.models.wire import Model, WireRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """n samples of one model's answer to one case.
 
     ``cassette`` is the recording's path below the cassette folder, ``test`` the node id that
