@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_convergence.represent.features import Labeller
     from pytest_convergence.represent.labels.judges import JudgeAgreement
     from pytest_convergence.represent.representation import Represented, SampledCase, Vectors
+    from pytest_convergence.results import CaseResponses
 
 DEFAULT_LEVEL = 0.95
 
@@ -95,15 +96,17 @@ def judge_prompt(
     from pytest_convergence.estimating import prompt_estimate
     from pytest_convergence.represent.representation import represent
 
+    cases = [case]
     represented = represent(
-        [case], models, metric=question.metric, labeller=question.labeller, vectors=vectors
+        cases, models, metric=question.metric, labeller=question.labeller, vectors=vectors
     )
     lacking = [m for m, row in zip(models, represented.blocks, strict=True) if not len(row[0])]
     estimate = None
     if len(models) - len(lacking) >= 2:
         estimate = prompt_estimate(question, represented, models)
     incomplete = f"no usable response from {names(lacking)}" if lacking else None
-    return _result(question, "similarity", estimate, represented, [case], models, incomplete)
+    kept = _responses(question, represented, cases, models)
+    return _result(question, "similarity", estimate, represented, cases, kept, models, incomplete)
 
 
 @collector_paused()
@@ -122,7 +125,9 @@ def judge_group(
             f"response from: {counts}{more}"
         )
     estimate = findings.estimate
-    result = _result(question, "score", estimate, represented, cases, models, incomplete)
+    result = _result(
+        question, "score", estimate, represented, cases, findings.responses, models, incomplete
+    )
     return replace(result, agreement=findings.agreement, confounds=findings.confounds)
 
 
@@ -135,6 +140,7 @@ class _Findings:
     estimate: GroupEstimate | None
     agreement: PanelAgreement | None
     confounds: Confounds | None
+    responses: tuple[CaseResponses, ...]
 
 
 # What was asked last and what came of it: a group item follows the test with all its prompts. The
@@ -152,7 +158,7 @@ def _find(
 
     asked = (
         *(question.metric, question.labeller, question.confidence, question.max_missing),
-        *(question.seed, tuple(models), vectors, [id(case) for case in cases]),
+        *(question.mapped, question.seed, tuple(models), vectors, [id(case) for case in cases]),
     )
     if _latest and _latest[0][0] == asked:
         return _latest[0][2]
@@ -170,6 +176,7 @@ def _find(
         estimate,
         label_agreement(represented.labels, models),
         text_confounds(question, represented, cases),
+        _responses(question, represented, cases, models),
     )
     _latest[:] = [(asked, cases, findings)]
     return findings
@@ -178,6 +185,23 @@ def _find(
 def forget() -> None:
     """Let go of what was judged last; called when a run has ended."""
     _latest.clear()
+
+
+def _responses(
+    question: Question,
+    represented: Represented,
+    cases: Sequence[SampledCase],
+    models: Sequence[str],
+) -> tuple[CaseResponses, ...]:
+    """What the judged responses were, and their maps where a page will show them."""
+    mapped = question.mapped and question.metric not in _WITHOUT_VECTORS
+    return case_responses(
+        represented.missing,
+        represented.labels,
+        cases,
+        models,
+        represented.blocks if mapped else None,
+    )
 
 
 def _lacking(represented: Represented, models: Sequence[str], max_missing: float) -> dict[str, int]:
@@ -204,6 +228,7 @@ def _result(
     estimate: PromptEstimate | GroupEstimate | None,
     represented: Represented,
     cases: Sequence[SampledCase],
+    responses: tuple[CaseResponses, ...],
     models: Sequence[str],
     incomplete: str | None,
 ) -> ConvergenceResult:
@@ -246,15 +271,7 @@ def _result(
         samples=sample_count(cases, models),
         estimate=estimate,
         missing=missing_responses(represented.missing, cases, models),
-        cases=case_responses(
-            represented.missing,
-            represented.labels,
-            cases,
-            models,
-            represented.blocks
-            if question.mapped and question.metric not in _WITHOUT_VECTORS
-            else None,
-        ),
+        cases=responses,
         capability=question.capability,
         arm=question.arm,
         accuracy=accuracy(represented.labels, models),

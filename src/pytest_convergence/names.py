@@ -33,6 +33,8 @@ class Names:
         self._config = config
         self._settings = settings
         self._models: dict[str, Model] = {}
+        self._panels: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._registered: dict[str, dict[str, Any]] = {}
         self._checked: set[tuple[str | int | None, ...]] = set()
 
     @cached_property
@@ -65,7 +67,12 @@ class Names:
         if self.swap is not None:
             named = (self.swap[1], self.swap[0])
         if case is not None:
-            named = tuple(fill(name, case) for name in named)
+            named = tuple(fill(name, case) if "{" in name else name for name in named)
+        if named not in self._panels:
+            self._panels[named] = self._panel(named, where)
+        return self._panels[named]
+
+    def _panel(self, named: tuple[str, ...], where: str) -> tuple[str, ...]:
         if not named:
             raise SettingsError(
                 f"{where}: the panel is empty",
@@ -118,7 +125,12 @@ class Names:
         return SimulatedPanel.read(paths) if paths else None
 
     def registered(self, kind: str) -> dict[str, Any]:
-        """What users registered by ``pytest_convergence_<kind>``."""
+        """What users registered by ``pytest_convergence_<kind>``; asked once."""
+        if kind not in self._registered:
+            self._registered[kind] = self._asked(kind)
+        return self._registered[kind]
+
+    def _asked(self, kind: str) -> dict[str, Any]:
         hook = getattr(self._config.hook, f"pytest_convergence_{kind}")
         registered: dict[str, Any] = {}
         for given in reversed(hook(config=self._config)):

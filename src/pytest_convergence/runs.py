@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.results import CheckResult
 
@@ -341,18 +343,27 @@ def write_run(run: Mapping[str, Any], path: Path) -> None:
 
 def _as_json(run: Mapping[str, Any]) -> Iterator[bytes]:
     """The run as ASCII JSON, a case at a time: a study's texts are not held twice more."""
-    opening = "{"
+    opening = b"{"
     for name, value in run.items():
-        yield f"{opening}{json.dumps(name)}: ".encode()
-        opening = ", "
+        yield opening + _ascii(name) + b": "
+        opening = b", "
         if not isinstance(value, list):
-            yield json.dumps(value).encode()
+            yield _ascii(value)
             continue
         for position, entry in enumerate(value):
             yield b", " if position else b"["
-            yield json.dumps(entry).encode()
+            yield _ascii(entry)
         yield b"]" if value else b"[]"
     yield b"}"
+
+
+def _ascii(value: Any) -> bytes:
+    """JSON that is ASCII, so that no answer steers the terminal that the file is shown on."""
+    try:
+        data = msgspec.json.encode(value)
+    except (UnicodeEncodeError, TypeError):  # lone surrogates, which only ``json`` writes
+        data = b""
+    return data if data.isascii() and data else json.dumps(value).encode("ascii")
 
 
 def read_run(path: Path) -> dict[str, Any]:

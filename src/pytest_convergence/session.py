@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_convergence.outputs import Outputs
     from pytest_convergence.panel import Convergence, EvalTest, Panel
     from pytest_convergence.report.github import Failures
+    from pytest_convergence.results import CaseResponses, Result
 
 session_key = pytest.StashKey["ConvergenceSession"]()
 _SAMPLING = "convergence_sampling"
@@ -123,6 +125,7 @@ class ConvergenceSession:
         self.made: set[str] = set()
         self.keeper: Keeper | None = None
         self.failures: Failures | None = None
+        self._latest: tuple[Sequence[CaseResponses], list[dict[str, Any]]] | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -230,14 +233,17 @@ class ConvergenceSession:
             from pytest_convergence.panel import EvalTest
 
             test_file, test_name = test_names(item)
+            cases = cases_of(item)
             callspec = getattr(item, "callspec", None)
             item.stash[test_key] = EvalTest(
                 evaluation=self.evaluation,
                 nodeid=item.nodeid,
                 test_file=test_file,
                 test_name=test_name,
-                declaration=declare(marks_of(item), self.settings, where=item.nodeid),
-                cases=cases_of(item),
+                declaration=cases[0].declaration
+                if cases
+                else declare(marks_of(item), self.settings, where=item.nodeid),
+                cases=cases,
                 data=dict(callspec.params) if callspec else {},
                 results=item.stash.setdefault(results_key, []),
             )
@@ -277,15 +283,11 @@ class ConvergenceSession:
             return []
         kind = "group" if is_group(item) else "case"
         from pytest_convergence.garbage import collector_paused
-        from pytest_convergence.runs import case_entry, result_entry
+        from pytest_convergence.runs import result_entry
 
         with collector_paused():
             entries: list[Mapping[str, Any]] = [
-                {
-                    "kind": kind,
-                    "result": result_entry(result),
-                    "cases": [case_entry(case) for case in result.cases],
-                }
+                {"kind": kind, "result": result_entry(result), "cases": self._cases_of(result)}
                 for result in results
             ]
         if self.settings["baseline"] is not None or self.settings["candidate"] is not None:
@@ -293,6 +295,14 @@ class ConvergenceSession:
 
             entries = with_gate(entries, item, results)
         return entries
+
+    def _cases_of(self, result: Result) -> list[dict[str, Any]]:
+        """A test with all prompts and the group behind it have the same cases: made once."""
+        from pytest_convergence.runs import case_entry
+
+        if self._latest is None or self._latest[0] is not result.cases:
+            self._latest = (result.cases, [case_entry(case) for case in result.cases])
+        return self._latest[1]
 
     @contextmanager
     def running(self, session: pytest.Session) -> Iterator[None]:
@@ -389,9 +399,13 @@ class ConvergenceSession:
             from pytest_convergence.judging import forget
 
             forget()
+            if "pytest_convergence.represent.embedding" in sys.modules:
+                from pytest_convergence.represent import embedding
+
+                embedding.forget()
             self._evaluation = None
             release()
-        self._outputs = None
+        self._outputs = self._latest = None
 
     def _fail(self, session: pytest.Session, problem: str) -> None:
         self.record.problems.append(problem)

@@ -22,6 +22,8 @@ from pytest_convergence.stats.responses import (
     response_interval,
 )
 
+_AT_A_TIME = 100_000
+
 
 @one_thread
 def estimate_group(
@@ -108,14 +110,15 @@ def all_identical(summaries: Summaries) -> bool:
     reference = (
         summaries.sums[first, columns] / np.maximum(summaries.counts, 1)[first, columns, None]
     )
-    # One model at a time: whole copies of the sums are what a large study has no memory for.
-    for sums, squares, counts in zip(
-        summaries.sums, summaries.squares, summaries.counts, strict=True
-    ):
+    # Some models at a time: whole copies of the sums are what a large study has no memory for.
+    step = max(_AT_A_TIME // reference.size, 1)
+    for start in range(0, len(summaries.models), step):
+        part = slice(start, start + step)
+        counts = summaries.counts[part]
         size = np.maximum(counts, 1)
-        means = sums / size[:, None]
-        spread = squares / size - np.einsum("pd,pd->p", means, means)
-        away = np.abs(means - reference).max(axis=1)
+        means = summaries.sums[part] / size[:, :, None]
+        spread = summaries.squares[part] / size - np.einsum("mpd,mpd->mp", means, means)
+        away = np.abs(means - reference).max(axis=2)
         if ((counts > 0) & ((away >= 1e-9) | (spread >= 1e-9))).any():
             return False
     return True

@@ -75,9 +75,9 @@ def vectors_for(
         for cassette, texts in texts_by_store.items()
     }
     asked = list(wanted.values())
-    stores = _loaded(asked, name)
+    stores = _loaded(asked, name, again=record)
     width = _common_width(stores)
-    if _missing(asked, stores):
+    if any(one.lacks(stores[one.path]) for one in asked):
         if not record:
             raise _not_recorded(asked, stores, name)
         _record(asked, _Recorder(embedder_name, name, lock_dir, custom, load, progress))
@@ -98,6 +98,11 @@ class _Wanted:
     path: Path
     texts: Sequence[str]
     hashes: Sequence[bytes]
+
+    def lacks(self, store: VectorStore | None) -> bool:
+        """Whether the file lacks a vector."""
+        known: Mapping[bytes, int] = store.rows if store else {}
+        return not all(map(known.__contains__, self.hashes))
 
     def missing(self, store: VectorStore | None) -> dict[bytes, str]:
         """The texts that the file has no vector of, by hash."""
@@ -122,13 +127,20 @@ class _Recorder:
 _read: dict[Path, tuple[tuple[int, int, int], VectorStore]] = {}
 
 
-def _load(path: Path, name: str) -> VectorStore | None:
+def forget() -> None:
+    """Let go of what was read; called when a run has ended."""
+    _read.clear()
+
+
+def _load(path: Path, name: str, *, again: bool = True) -> VectorStore | None:
+    before = _read.get(path)
+    if before and not again:
+        return before[1]
     try:
         status = path.stat()
     except OSError:  # not there; what else is wrong with it, reading it says
         return VectorStore.load(path, embedder=name)
     version = (status.st_mtime_ns, status.st_size, status.st_ino)
-    before = _read.get(path)
     if before and before[0] == version:
         return before[1]
     store = VectorStore.load(path, embedder=name)
@@ -137,8 +149,11 @@ def _load(path: Path, name: str) -> VectorStore | None:
     return store
 
 
-def _loaded(asked: Iterable[_Wanted], name: str) -> dict[Path, VectorStore | None]:
-    return {one.path: _load(one.path, name) for one in asked}
+def _loaded(
+    asked: Iterable[_Wanted], name: str, *, again: bool = True
+) -> dict[Path, VectorStore | None]:
+    """The files, looked at ``again`` where another process may be writing them."""
+    return {one.path: _load(one.path, name, again=again) for one in asked}
 
 
 def _missing(asked: Iterable[_Wanted], stores: Stores) -> dict[bytes, str]:
