@@ -15,7 +15,7 @@ def blas_threads() -> list[int]:
     return [
         library["num_threads"]
         for library in found
-        if library["user_api"] == "blas" and "scipy" not in library["filepath"]
+        if library["user_api"] == "blas" and "scipy.libs" not in library["filepath"]
     ]
 
 
