@@ -129,6 +129,10 @@ class Recordings:
                 request = self.scrubber(unit).request(request)
             return [held.find((request, sample), self.rewrite) for sample in range(unit.samples)]
 
+    def check_writable(self, cassette: PurePosixPath) -> None:
+        """See that answers could be kept; SamplingError where they could not."""
+        self._journal(cassette).check_writable()
+
     def keep(self, unit: Unit, sample: int, response: WireResponse) -> Recorded:
         """Put an answer on disk; what it returns is what was kept, scrubbed: use that.
 
@@ -274,14 +278,21 @@ class Recordings:
     def _claim_rewrite(self) -> None:
         from filelock import FileLock, Timeout
 
-        self._locks.mkdir(parents=True, exist_ok=True)
         try:
+            self._locks.mkdir(parents=True, exist_ok=True)
             self._open.enter_context(FileLock(self._rewrite_lock).acquire(timeout=1))
         except Timeout:
             raise SamplingError(
                 f"another run is rewriting the recordings in {self.root}",
                 fix=["wait until it has ended", "or record with --convergence-record=new_episodes"],
             ) from None
+        except OSError as error:
+            raise disk_error(
+                error,
+                doing="take the recordings for a rewrite",
+                path=self._rewrite_lock,
+                kept="nothing was asked; what is recorded is kept",
+            ) from error
 
     def _being_rewritten(self) -> bool:
         from filelock import FileLock, Timeout

@@ -377,7 +377,7 @@ class ConvergenceSession:
         try:
             self._end_sampling(evaluation)
         except ConvergenceError as error:
-            problem = "; ".join([error.headline, *error.fix])
+            problem = "; ".join([error.headline, *error.details, *error.fix])
             if self.worker.alone:
                 self._fail(session, problem)
             else:

@@ -339,10 +339,24 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / ".convergence").write_text("in the way")
     with ChatServer().running() as server:
         sampler = Sampler(recordings(tmp_path), settings(tmp_path))
-        with pytest.raises(SamplingError, match="cannot be used"):
+        with pytest.raises(SamplingError, match=r"cannot share limits: .*a file, not a folder"):
             sampler.start(plan(server.url))
         assert not server.asked
         assert not [t for t in threading.enumerate() if t.name == "convergence-sampling"]
+
+
+@pytest.mark.parametrize("part", ["journal", "locks"])
+def test_where_no_answer_could_be_kept_none_is_asked_for(tmp_path: Path, part: str) -> None:
+    place = tmp_path / ".convergence" / part
+    with ChatServer().running() as server:
+        with recording(tmp_path) as sampler:
+            place.parent.mkdir(exist_ok=True)
+            place.write_text("in the way")
+            with pytest.raises(SamplingError, match=f"cannot keep answers: .*{part}") as caught:
+                sampler.responses(unit(model(server.url)))
+            assert "nothing was asked" in str(caught.value)
+            place.unlink()
+        assert not server.asked
 
 
 def test_an_answer_that_cannot_be_kept_stops_sampling(tmp_path: Path) -> None:
@@ -352,10 +366,10 @@ def test_an_answer_that_cannot_be_kept_stops_sampling(tmp_path: Path) -> None:
             sampler.start(units)
             while not server.asked:
                 time.sleep(0.01)
-            journal = tmp_path / ".convergence" / "journal"
-            journal.mkdir(exist_ok=True)
-            (journal / "evals").write_text("in the way")
+            (lock,) = (tmp_path / ".convergence" / "locks").rglob("*.lock")
+            lock.unlink()
+            lock.mkdir()  # in the way
             with pytest.raises(SamplingError, match="cannot keep an answer"):
                 sampler.all_responses(units)
-            (journal / "evals").unlink()
+            lock.rmdir()
         assert len(server.asked) < 40

@@ -8,6 +8,7 @@ A process writes a few times a second, not with every call.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_convergence.errors import SamplingError
+from pytest_convergence.files import disk_error
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -98,12 +100,12 @@ class Board:
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-            self._file = os.open(self.folder / "board.json", flags, 0o644)
+            self._file = os.open(self._path, flags, 0o644)
             self._lock = _lock(self.folder / "board.lock")
             self._presence = _lock(self._processes / self.token)
             self._presence.acquire(blocking=False)
         except OSError as problem:
-            raise _unwritable(self.folder, problem) from problem
+            raise _unwritable(self._path, problem) from problem
         with self.transaction() as state:
             self._reap(state)
             if len(state["rows"]) == 1:
@@ -113,6 +115,8 @@ class Board:
     @contextmanager
     def transaction(self) -> Iterator[dict[str, Any]]:
         """The whole state, alone; this process's row and every change are written at the end."""
+        from filelock import Timeout
+
         assert self._lock is not None
         try:
             with self._lock.acquire(timeout=_LOCK_SECONDS, poll_interval=0.002):
@@ -122,8 +126,10 @@ class Board:
                     self._reap(state)
                 yield state
                 self._write(state)
+        except Timeout as problem:
+            raise _held_up(self.folder / "board.lock") from problem
         except OSError as problem:
-            raise _unwritable(self.folder, problem) from problem
+            raise _unwritable(self._path, problem) from problem
 
     def leave(self) -> None:
         """Fold this process's counts into its run's and give the row back."""
@@ -131,10 +137,15 @@ class Board:
             return
         with suppress(SamplingError), self.transaction() as state:
             _fold(state, self.token)
-        self._presence.release()
-        (self._processes / self.token).unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that cannot be written the next to join tidies up
+            self._presence.release()
+            (self._processes / self.token).unlink(missing_ok=True)
         os.close(self._file)
         self._file = None
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "board.json"
 
     @property
     def _processes(self) -> Path:
@@ -168,8 +179,10 @@ class Board:
     def _write(self, state: Mapping[str, Any]) -> None:
         # What an earlier, longer state left behind the line's end is never read.
         assert self._file is not None
+        line = json.dumps(state, separators=(",", ":")).encode() + b"\n"
         os.lseek(self._file, 0, os.SEEK_SET)
-        os.write(self._file, json.dumps(state, separators=(",", ":")).encode() + b"\n")
+        if os.write(self._file, line) < len(line):  # a full disk takes what fits
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def rows_of_run(state: Mapping[str, Any], run: str) -> dict[str, dict[str, Any]]:
@@ -215,9 +228,19 @@ def _lock(path: Path) -> BaseFileLock:
     return FileLock(path, thread_local=False)
 
 
-def _unwritable(folder: Path, problem: OSError) -> SamplingError:
+def _unwritable(path: Path, problem: OSError) -> SamplingError:
+    kept = (
+        "limits and claims are shared there; every answer so far is kept, no further one is asked"
+    )
+    return disk_error(problem, doing="share limits", path=path, kept=kept)
+
+
+def _held_up(path: Path) -> SamplingError:
     return SamplingError(
-        f"{folder} cannot be used: {problem.strerror or problem}",
-        details=["sampling shares its limits and claims there"],
-        fix=["free space on the disk, or give the folder back its write permission"],
+        f"another process holds {path} for more than {_LOCK_SECONDS:g} s",
+        details=["limits and claims are shared under this lock; every answer so far is kept"],
+        fix=[
+            "see whether a run on these recordings is suspended, and end it or let it go on",
+            "then run the same command again: only what is missing is asked for",
+        ],
     )

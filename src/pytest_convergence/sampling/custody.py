@@ -167,6 +167,18 @@ class Custody:
         shelf.busy = False
         self._wake()
 
+    def prepare(self, shelf: Shelf) -> None:
+        """Called before a cassette's first call.
+
+        Raises
+        ------
+        SamplingError
+            Where its answers could not be kept.
+        """
+        if not shelf.writable:
+            self._recordings.check_writable(shelf.path)
+            shelf.writable = True
+
     def heed(
         self,
         workload: Workload,

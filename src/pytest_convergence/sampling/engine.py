@@ -272,7 +272,10 @@ class Engine:
                 if shelf.done and not shelf.active:
                     self._custody.give_up(shelf)
         order = UNPLANNED if work.waiters else work.index
-        for sample in sorted((work.missing or set()) - work.asked):
+        lacking = sorted((work.missing or set()) - work.asked)
+        if lacking:
+            self._custody.prepare(shelf)
+        for sample in lacking:
             self._jobs.begin(work, sample, order)
 
     def _look_elsewhere(self, work: Work) -> None:

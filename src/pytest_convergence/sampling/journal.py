@@ -90,9 +90,9 @@ class Journal:
         """
         line = json.dumps(_as_record(entry), separators=(",", ":")).encode("ascii") + b"\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(self.lock):
-                self._append(line)
+            with locked(self.lock), self._opened() as descriptor:
+                size = _without_torn_tail(descriptor)
+                _write_whole(descriptor, line if size else _header() + line, size)
         except OSError as error:
             raise disk_error(
                 error,
@@ -101,12 +101,31 @@ class Journal:
                 kept="every answer before this one is kept; this one is lost",
             ) from error
 
-    def _append(self, line: bytes) -> None:
+    def check_writable(self) -> None:
+        """See that answers could be kept, before any is paid for; the journal may be empty then.
+
+        Raises
+        ------
+        SamplingError
+            Where the journal or its lock cannot be written.
+        """
+        path = self.lock
+        try:
+            with locked(self.lock):
+                path = self.path
+                with self._opened():
+                    return
+        except OSError as error:
+            kept = "nothing was asked; what is recorded is kept"
+            raise disk_error(error, doing="keep answers", path=path, kept=kept) from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self.path, flags, 0o666)
         try:
-            size = _without_torn_tail(descriptor)
-            _write_whole(descriptor, line if size else _header() + line, size)
+            yield descriptor
         finally:
             os.close(descriptor)
 

@@ -87,6 +87,8 @@ class Shelf:
         Why nothing of it can be looked up.
     yielding
         Another process needs it for what is not in this plan: it is given up when idle.
+    writable
+        Answers can be kept, as far as that can be seen before there are any.
     """
 
     path: PurePosixPath
@@ -99,6 +101,7 @@ class Shelf:
     not_before: float = 0.0
     broken: ConvergenceError | None = None
     yielding: bool = False
+    writable: bool = False
 
     @property
     def done(self) -> bool:
