@@ -112,9 +112,9 @@ def test_a_disk_that_fills_up_stops_sampling_and_keeps_what_came(
     long = "fine " * 400
     with ChatServer(lambda asked: Reply(text=long, after=0.05)).running() as server:
         arguments = ("-n", str(workers), "--convergence-record=new_episodes")
-        arguments += ("--convergence-in-flight=2",)
         disk = "size=24k", ""
-        ran = record(pytester.path, server.url, ".convergence/journal", disk, *arguments)
+        few = "--convergence-in-flight=2"
+        ran = record(pytester.path, server.url, ".convergence/journal", disk, *arguments, few)
         assert 8 <= len(server.asked) < 48
     output = ran.stdout + ran.stderr
     assert ran.returncode == pytest.ExitCode.TESTS_FAILED
