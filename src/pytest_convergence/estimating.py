@@ -53,10 +53,12 @@ def prompt_estimate(
             identical=represented.identical,
         )
     features = {models[m]: represented.blocks[m][0] for m in present}
-    estimate = estimate_prompt(
-        features, confidence=question.confidence or DEFAULT_LEVEL, seed=question.seed
+    return estimate_prompt(
+        features,
+        confidence=question.confidence or DEFAULT_LEVEL,
+        seed=question.seed,
+        identical=represented.identical,
     )
-    return replace(estimate, identical=represented.identical)
 
 
 def group_estimate(
@@ -93,6 +95,7 @@ def group_estimate(
             confidence=level,
             partners=question.metric.partners,
         )
+        estimate = replace(estimate, identical=represented.identical)
     else:
         summaries = Summaries.from_features(
             [represented.blocks[m] for m in present],
@@ -100,8 +103,9 @@ def group_estimate(
             prompts=prompts,
             families=families,
         )
-        estimate = estimate_group(summaries, confidence=level, seed=question.seed)
-    estimate = replace(estimate, identical=represented.identical)
+        estimate = estimate_group(
+            summaries, confidence=level, seed=question.seed, identical=represented.identical
+        )
     return _tested(question, estimate, represented, families, present)
 
 

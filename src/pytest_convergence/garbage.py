@@ -9,6 +9,8 @@ from contextlib import contextmanager
 # New objects after which what is alive is set aside: some thousand responses.
 _MANY = 50_000
 
+_aside = False
+
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
@@ -18,6 +20,7 @@ def collector_paused() -> Iterator[None]:
     again takes as long as making them. Where the block made so many, they are set aside until
     :func:`release`.
     """
+    global _aside
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -26,10 +29,13 @@ def collector_paused() -> Iterator[None]:
         if enabled:
             if gc.get_count()[0] > _MANY:
                 gc.freeze()
+                _aside = True
             gc.enable()
 
 
 def release() -> None:
     """What was set aside is searched again, as everything else."""
-    if gc.get_freeze_count():
+    global _aside
+    if _aside:
         gc.unfreeze()
+        _aside = False

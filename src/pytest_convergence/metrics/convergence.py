@@ -27,7 +27,12 @@ _AT_A_TIME = 100_000
 
 @one_thread
 def estimate_group(
-    summaries: Summaries, *, confidence: float = 0.95, permutations: int = 999, seed: int
+    summaries: Summaries,
+    *,
+    confidence: float = 0.95,
+    permutations: int = 999,
+    seed: int,
+    identical: bool | None = None,
 ) -> GroupEstimate:
     """Convergence of a panel over a group's prompts.
 
@@ -42,6 +47,8 @@ def estimate_group(
         Of prompts within models; 0 leaves the p value out.
     seed
         Fixed by the case, so that results depend on neither order nor worker.
+    identical
+        Whether all responses of every prompt are the same, where that is known.
 
     Notes
     -----
@@ -65,7 +72,8 @@ def estimate_group(
     result = assemble(
         ordered.models, ordered.prompts, terms, parts, samples=samples, confidence=confidence
     )
-    result = replace(result, duplicates=ordered.duplicates, identical=all_identical(ordered))
+    identical = all_identical(ordered) if identical is None else identical
+    result = replace(result, duplicates=ordered.duplicates, identical=identical)
     if permutations:
         test = prompt_permutation(ordered, permutations=permutations, seed=seed)
         if test is not None:
@@ -130,6 +138,7 @@ def estimate_prompt(
     confidence: float = 0.95,
     seed: int = 0,
     resamples: int = 0,
+    identical: bool | None = None,
 ) -> PromptEstimate:
     """Similarity of a panel on one prompt.
 
@@ -143,6 +152,8 @@ def estimate_prompt(
         With ``resamples`` above 0 the interval is that many bootstrap samples of responses,
         drawn from ``seed``, rather than the jackknife, which holds its level down to two
         responses a model.
+    identical
+        Whether all responses are the same, where that is known.
     """
     blocks = {name: np.asarray(block, dtype=np.float64) for name, block in features.items()}
     summaries = Summaries.from_features(
@@ -164,7 +175,7 @@ def estimate_prompt(
         interval=_prompt_interval(list(blocks.values()), confidence, seed, resamples)
         if several
         else None,
-        identical=all_identical(summaries),
+        identical=all_identical(summaries) if identical is None else identical,
     )
 
 
