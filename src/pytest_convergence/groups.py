@@ -7,16 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest._code.code import (
-    ReprEntryNative,
-    ReprExceptionInfo,
-    ReprFileLocation,
-    ReprTraceback,
-)
 
 from pytest_convergence.declaration import Group
 from pytest_convergence.detect import group_key
 from pytest_convergence.errors import ConvergenceError, SettingsError
+from pytest_convergence.repeats import plain_failure
 
 # Marks that belong to a function's own cases, not to the verdict over them.
 _OWN_MARKS = ("parametrize", "usefixtures", "filterwarnings")
@@ -59,12 +54,7 @@ class GroupItem(pytest.Item):
         if not isinstance(excinfo.value, AssertionError | ConvergenceError):
             return super().repr_failure(excinfo)
         path, line = self._line
-        message = str(excinfo.value)
-        # The shape that survives the way from a worker, and whose first line JUnit and the short
-        # summary show.
-        where = ReprFileLocation(str(path), (line or 0) + 1, message.split("\n", 1)[0])
-        traceback = ReprTraceback([ReprEntryNative([f"{message}\n"])], None, style="native")
-        return ReprExceptionInfo(reprtraceback=traceback, reprcrash=where)
+        return plain_failure(str(excinfo.value), str(path), line)
 
 
 def group_items(functions: Sequence[pytest.Function], groups: Sequence[Group]) -> list[GroupItem]:

@@ -9,6 +9,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -65,7 +66,7 @@ def explain_miss(
     if known:
         return _too_few(path, unit, known, command(unit))
     if cassette is None or not len(cassette):
-        return _no_recording(path, unit, root, elsewhere, command(unit))
+        return _no_recording(path, unit, root, elsewhere, command)
     return _changed(path, unit, request, closest(cassette, unit, request), command(unit))
 
 
@@ -118,9 +119,12 @@ def request_diff(recorded: WireRequest, asked: WireRequest) -> list[str]:
 
 
 def _no_recording(
-    path: Path, unit: Unit, root: Path, elsewhere: Path | None, command: str
+    path: Path, unit: Unit, root: Path, elsewhere: Path | None, command: Command
 ) -> CassetteError:
-    fix = [f"record it: {command}"]
+    fix = [f"record it: {command(unit)}"]
+    if "[" in unit.test:
+        whole = replace(unit, test=unit.test.partition("[")[0])
+        fix.append(f"or all prompts of the test: {command(whole)}")
     if elsewhere is not None:
         old = _test_of(elsewhere.relative_to(root).as_posix())
         new = _test_of(unit.cassette.as_posix())

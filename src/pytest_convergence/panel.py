@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_convergence.errors import SettingsError
+from pytest_convergence.errors import ConvergenceError, SettingsError
 from pytest_convergence.garbage import collector_paused
 
 if TYPE_CHECKING:
@@ -197,7 +197,10 @@ class Panel:
         return name in self.names
 
     def __repr__(self) -> str:
-        return f"<Panel {', '.join(self.names)}>"
+        try:
+            return f"<Panel {', '.join(self.names)}>"
+        except ConvergenceError as error:
+            return f"<Panel: {error.headline}>"
 
 
 @dataclass(frozen=True)

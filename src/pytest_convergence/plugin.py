@@ -89,7 +89,7 @@ def pytest_runtest_makereport(
     """Results ride on the report, so that they survive a worker's crash."""
     end_traceback_at_user(call)
     report = yield
-    _session(item.config).attach(item, report)
+    _session(item.config).tell(item, call, report)
     return report
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_convergence.evaluation import Evaluation
     from pytest_convergence.outputs import Outputs
     from pytest_convergence.panel import Convergence, EvalTest, Panel
+    from pytest_convergence.repeats import Repeats
     from pytest_convergence.report.github import Failures
     from pytest_convergence.results import CaseResponses, Result
 
@@ -122,6 +123,7 @@ class ConvergenceSession:
         self._evaluation: Evaluation | None = None
         self._outputs: Outputs | None = None
         self._forecast: list[str] = []
+        self._repeats: Repeats | None = None
         self.made: set[str] = set()
         self.keeper: Keeper | None = None
         self.failures: Failures | None = None
@@ -261,6 +263,19 @@ class ConvergenceSession:
 
         test = self.test_of(item)
         return Convergence(Panel(test), test.declaration, test.results)
+
+    def tell(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> None:
+        """Make a report say what its test found, or what kept it from finding anything."""
+        self.attach(item, report)
+        error = call.excinfo.value if call.excinfo is not None else None
+        if report.failed and isinstance(error, ConvergenceError):
+            if self._repeats is None:
+                from pytest_convergence.repeats import Repeats
+
+                self._repeats = Repeats()
+            self._repeats.tell(item, error, report, whole=self.config.option.verbose > 1)
 
     def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Put a test's results on the report of its call (or of the phase that ended it)."""

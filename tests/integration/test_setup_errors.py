@@ -104,7 +104,7 @@ def test_the_command_that_is_printed_records_what_was_asked_for(
         "--convergence-decoding=stop=x y,temperature=0.5",
     )
     test = str(tests.path / "test_evals.py")
-    result = run(tests, test, "-k", "not group", *asked)
+    result = run(tests, test, "-vv", "-k", "not group", *asked)
     result.assert_outcomes(failed=2)
     printed = {line.split("record it: ")[1] for line in result.outlines if "record it: " in line}
     assert len(printed) == 2
@@ -115,3 +115,62 @@ def test_the_command_that_is_printed_records_what_was_asked_for(
     run(tests, test, "-k", "not group", *asked).assert_outcomes(passed=2)
     kept = sorted(path.name for path in Path(tests.path / "cassettes").rglob("*.json"))
     assert kept == ["mine%2Fa.json", "mine%2Fc.json"]
+
+
+NO_PANEL = """
+import pytest
+from pytest_convergence import assert_converges
+
+@pytest.mark.convergence(metric="exact")
+@pytest.mark.parametrize("prompt", [f"q{i}" for i in range(20)])
+def test_a(prompt, models):
+    assert_converges(models, 0.5)
+
+@pytest.mark.convergence(metric="exact")
+@pytest.mark.parametrize("prompt", ["one", "two"])
+def test_b(prompt, models):
+    assert_converges(models, 0.5)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_that_hits_every_test_is_told_in_full_once(
+    pytester: pytest.Pytester, workers: int
+) -> None:
+    pytester.makepyfile(test_evals=NO_PANEL)
+    result = run(pytester, "--junit-xml=out.xml", workers=workers)
+    result.assert_outcomes(failed=24)
+    output = result.stdout.str()
+    in_full = output.count("How to fix:")
+    assert 1 <= in_full <= max(workers, 1)
+    assert output.count("told in full at test_evals.py::test_") == 24 - in_full
+    # Each still says what is wrong, in its own name: on the terminal, in the summary, in JUnit.
+    for name in ("test_a[q7]", "test_b[two]", "test_a[group]"):
+        said = f"test_evals.py::{name}: the panel is empty"
+        assert said in output
+        assert f'message="{said}' in (pytester.path / "out.xml").read_text()
+    if not workers:
+        whole = run(pytester, "-vv").stdout.str()
+        assert whole.count("How to fix:") == 24
+        assert "told in full at" not in whole
+
+
+def test_what_is_not_recorded_is_told_in_full_once_for_each_test_function(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_evals=NO_PANEL)
+    result = run(pytester, "--convergence-models=ollama/a,ollama/b")
+    result.assert_outcomes(failed=24)
+    output = result.stdout.str()
+    assert output.count("How to fix:") == 2
+    command = "pytest test_evals.py::test_a --convergence-models=ollama/a,ollama/b"
+    assert f"or all prompts of the test: {command}" in output
+
+
+def test_two_errors_are_two(project: Project) -> None:
+    tests = project(FINE.replace('"p5"', '"p5", "p6"'))
+    run(tests, RECORD).assert_outcomes(passed=3)
+    source = tests.path / "test_evals.py"
+    source.write_text(source.read_text().replace('"p5"', '"p7"').replace("p6", "p8 and more"))
+    output = run(tests).stdout.str()
+    assert output.count("How to fix:") == 2
