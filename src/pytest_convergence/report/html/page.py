@@ -29,6 +29,7 @@ _SCRIPTS = (
     "figures.js",
     "charts.js",
     "verdict.js",
+    "beside.js",
     "groups.js",
     "panel.js",
     "models.js",

@@ -22,8 +22,10 @@ _GROUP_FIELDS = (
     *("samples", "similarity", "within", "accuracy", "copies", "present", "pairs", "families"),
     *("undefined", "similarity_interval", "floor", "same_model_floor", "ceiling", "own"),
     *("to_others", "permutation_mean", "permutation_p", "mmd2", "mmd_p", "duplicates"),
-    *("identical", "gate"),
+    *("identical", "gate", "agreement", "confounds", "judges", "settlement"),
 )
+_CHECK_FIELDS = (*_GROUP_FIELDS, "deciding", "verdicts")
+_RATE_FIELDS = ("rate", "interval", "prompts")
 _CASE_FIELDS = (
     *("id", "nodeid", "prompt_id", "family", "quantity", "value", "interval", "threshold"),
     *("direction", "verdict", "settled", "passed", "reason", "metric", "samples", "within"),
@@ -94,8 +96,16 @@ def _group(
 
 
 def _check(check: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: check[name] for name in _GROUP_FIELDS if name in check}
-    return {**shown, "name": group_name(check), "test": test_name(check["nodeid"])}
+    shown = {name: check[name] for name in _CHECK_FIELDS if name in check}
+    if "found" in check:
+        shown["found"] = {"groups": check["found"]["groups"]}
+    if "rates" in check:
+        shown["rates"] = {
+            model: {name: rate[name] for name in _RATE_FIELDS}
+            for model, rate in check["rates"].items()
+        }
+    # A test of several prompts checks each: its parameters tell them apart.
+    return {**shown, "name": group_name(check), "test": check["nodeid"].split("::", 1)[-1]}
 
 
 def _prompts(
@@ -166,7 +176,7 @@ def case_texts(case: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _said(response: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("text", "label", "correct", "why", "missing", "served_model")
+    kept = ("text", "label", "correct", "why", "votes", "missing", "served_model")
     said = {name: response[name] for name in kept if name in response}
     if response["finish"] != "stop":
         said["finish"] = response["finish"]

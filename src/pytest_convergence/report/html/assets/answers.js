@@ -108,7 +108,8 @@ function answerCard(told, answers, reference, byCluster) {
 }
 
 function labelLine(answer) {
-  if (!present(answer.label) && !answer.why && !present(answer.correct)) return null;
+  const votes = votesLine(answer.votes);
+  if (!present(answer.label) && !answer.why && !present(answer.correct) && !votes) return null;
   const right = present(answer.correct) ? h("b", { class: answer.correct ? "good" : "bad" }, answer.correct ? "✓ right " : "✗ wrong ") : null;
-  return h("footer", {}, right, present(answer.label) ? ["label ", h("b", { class: "said short" }, answer.label), " "] : null, answer.why ? h("span", { class: "faint said short" }, answer.why) : null);
+  return h("footer", {}, right, present(answer.label) ? ["label ", h("b", { class: "said short" }, answer.label), " "] : null, answer.why ? h("span", { class: "faint said short" }, answer.why) : null, votes);
 }

@@ -64,8 +64,18 @@ function caseList(view) {
     more.hidden = numbers.length <= limit;
     more.textContent = `Show ${Math.min(PAGE, numbers.length - limit)} more`;
   };
+  const atLeast = (count) => { if (order.key === "rank" && !order.down && limit < count) { limit = count; draw(); } };
   const change = (name) => (value) => { wanted[name] = value; limit = PAGE; draw(); };
-  return { body, status, more, draw, change, order, rowOf, axis, reveal: (number) => { if (!found().slice(0, limit).includes(number)) { body.prepend(...rowOf(number).nodes); } return rowOf(number); } };
+  return { body, status, more, draw, change, atLeast, order, rowOf, axis, reveal: (number) => { if (!found().slice(0, limit).includes(number)) { body.prepend(...rowOf(number).nodes); } return rowOf(number); } };
+}
+
+function failingCases(view) {
+  const numbers = view.cases.map((_, number) => number).filter((number) => view.cases[number].verdict && !view.cases[number].passed);
+  return numbers.sort((a, b) => view.cases[a].rank - view.cases[b].rank);
+}
+
+function openGradually(list, numbers) {
+  numbers.forEach((number, place) => setTimeout(() => list.rowOf(number).set(true), 150 * place));
 }
 
 function casesSection(view) {
@@ -75,12 +85,12 @@ function casesSection(view) {
   const offered = ORDER.filter((verdict) => view.cases.some((one) => (one.verdict ?? "reported") === verdict)).map((verdict) => [verdict, verdict]);
   const sort = sortable(CASE_COLUMNS, (key, down) => { Object.assign(list.order, { key, down }); list.draw(); });
   list.draw();
-  view.cases
-    .map((one, number) => [one, number])
-    .filter(([one]) => one.verdict && !one.passed)
-    .sort(([a], [b]) => a.rank - b.rank)
-    .slice(0, OPENED)
-    .forEach(([, number], place) => setTimeout(() => list.rowOf(number).set(true), 150 * place));
+  const failing = failingCases(view);
+  openGradually(list, failing.slice(0, OPENED));
+  // On paper nothing can be scrolled to: every failing case has at least its line.
+  addEventListener("beforeprint", () => list.atLeast(failing.length));
+  const others = failing.slice(OPENED);
+  const openOthers = () => { list.atLeast(failing.length); openGradually(list, others); };
   followLinks(view, list);
   return section(
     "cases",
@@ -91,6 +101,7 @@ function casesSection(view) {
       h("label", { class: "choice" }, h("span", {}, "Search"), search),
       choice("Verdict", [["", "all"], ["failing", "not as asserted"], ["wrong", "converged and wrong"], ...offered], "", list.change("verdict")),
       choice("Group", [["", "all"], ...view.groups.map((group, place) => [place, `${group.name} (${group.test})`])], "", list.change("group")),
+      others.length ? h("button", { type: "button", on: { click: openOthers } }, `Open the other ${counted(others.length, "failing case")}`) : null,
     ),
     list.status,
     legend([["dot", "similarity with interval"], ["dash", "threshold"], ["floor", "floor of its group"], ["ceiling", "within"]]),

@@ -25,11 +25,16 @@ function groupDetail(view, group) {
       ["Prompts", `${group.cases.length} in ${counted(group.families ?? group.cases.length, "family").replace("familys", "families")}${group.duplicates ? `, ${group.duplicates} duplicates collapsed` : ""}`],
       ["Metric", `${group.metric}, ${counted(group.samples, "sample")}`],
       ["Right answers", Object.keys(group.accuracy ?? {}).length ? Object.entries(group.accuracy).map(([model, right]) => `${model} ${share(right)}`).join(", ") : null],
+      ...agreementTerms(group.agreement),
+      ["Length and format", confoundTerm(group.confounds)],
+      ["To settle it", settlementTerm(group)],
       ["Identical samples", group.copies?.length ? `${group.copies.join(", ")}: n copies are not n samples` : null],
       ["Test", h("code", {}, group.nodeid)],
     ])),
     h("div", {}, dividing(view, group),
-    group.missing.length ? table("Missing responses: neither agreement nor disagreement", ["Model", "Count", "Kind", "Reason"], group.missing.map((lack) => [lack.model, String(lack.count), lack.kind, h("span", { class: "said short" }, lack.reason)])) : null),
+    group.missing.length ? table("Missing responses: neither agreement nor disagreement", ["Model", "Count", "Kind", "Reason"], group.missing.map((lack) => [lack.model, String(lack.count), lack.kind, h("span", { class: "said short" }, lack.reason)])) : null,
+    mistakes(group.agreement),
+    judgesTables(group.judges)),
   );
 }
 
@@ -99,21 +104,28 @@ function groupsSection(view) {
 function checksSection(view) {
   if (!view.checks.length) return null;
   const axis = axisOf(view.checks.map((check) => onAxis(check)));
-  const rows = view.checks.map((check) =>
-    h(
+  const rows = view.checks.map((check, number) => {
+    const button = h("button", { type: "button", class: "opener", "aria-controls": `check-${number}` }, check.name);
+    const body = h("tr", { id: `check-${number}`, class: "opened" });
+    const detail = checkDetail(check);
+    const row = h(
       "tr",
       { class: "row" },
-      h("th", { scope: "row" }, check.name, h("small", {}, check.test)),
+      h("th", { scope: "row" }, detail.length ? button : check.name, h("small", {}, check.test)),
       h("td", { class: "drawing" }, present(check.value) ? rowChart(check, axis) : null),
       h("td", { class: "number", "data-label": check.quantity }, h("b", {}, figure(check.value)), " ", h("span", { class: "faint" }, spanned(check.interval))),
       h("td", { "data-label": "asserted" }, asserted(check)),
       h("td", {}, badge(check), check.reason ? h("small", { class: "faint said short" }, check.reason) : null),
-    ),
-  );
+    );
+    if (!detail.length) return [row];
+    const set = disclosure(button, body, () => body.append(h("td", { colspan: 5 }, detail)));
+    if (!check.passed || check.found) set(true);
+    return [row, body];
+  });
   return section(
     "checks",
     "Checks",
-    h("p", { class: "note" }, "What was asserted of something else than convergence: rates, differences. Worst first."),
+    h("p", { class: "note" }, "What was asked of something else than convergence: rates, differences, groups of models. Worst first."),
     h(
       "table",
       { class: "rows checks" },
