@@ -9,7 +9,6 @@ import re
 import shlex
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -123,7 +122,7 @@ def _no_recording(
 ) -> CassetteError:
     fix = [f"record it: {command(unit)}"]
     if "[" in unit.test:
-        whole = replace(unit, test=unit.test.partition("[")[0])
+        whole = unit._replace(test=unit.test.partition("[")[0])
         fix.append(f"or all prompts of the test: {command(whole)}")
     if elsewhere is not None:
         old = _test_of(elsewhere.relative_to(root).as_posix())
