@@ -106,6 +106,18 @@ class Group:
     declaration: Declaration
 
 
+def gated_names(group: Group) -> tuple[str, ...]:
+    """Under which names a baseline keeps a group: its score, the rates that its marker bounds.
+
+    Where the marker bounds a rate and says nothing of the score (neither a threshold nor that
+    answers should differ), the rate is what it guards, and a better one may well be less alike.
+    """
+    asked = group.declaration
+    rate = asked.at_least is not None or asked.at_most is not None
+    score = not rate or asked.threshold is not None or asked.direction != "converges"
+    return (*((group.id,) if score else ()), *((f"{group.id}#rate",) if rate else ()))
+
+
 def declare(marks: Iterable[Mapping[str, Any]], settings: Settings, *, where: str) -> Declaration:
     """The declaration of one test.
 

@@ -182,6 +182,13 @@ def _find(
     return findings
 
 
+def representation_of(
+    question: Question, cases: Sequence[SampledCase], models: Sequence[str], vectors: Vectors
+) -> Represented:
+    """The features that a group was just judged by, made again only where others came between."""
+    return _find(question, cases, models, vectors).represented
+
+
 def forget() -> None:
     """Let go of what was judged last; called when a run has ended."""
     _latest.clear()

@@ -162,8 +162,8 @@ class CheckResult:
         The bound asserted, and whether the value must be at least or at most that.
     verdict
         met, missed, inconclusive, undefined or incomplete; None where nothing was asserted.
-    settlement
-        As of a `ConvergenceResult`.
+    settlement, gate
+        As of a `ConvergenceResult`; of checks the gate compares rates that a marker asks for.
     """
 
     id: str
@@ -187,6 +187,7 @@ class CheckResult:
     arm: str = ""
     simulated: tuple[str, ...] = ()
     settlement: Settlement | None = None
+    gate: Decision | None = None
 
     def __bool__(self) -> bool:
         return self.passed

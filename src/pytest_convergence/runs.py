@@ -104,11 +104,14 @@ def result_entry(result: Result) -> dict[str, Any]:
 
 
 def check_entry(result: CheckResult) -> dict[str, Any]:
-    """A check in JSON types: its fields but the responses, and the numbers of its kind."""
+    """A check in JSON types: its fields but the responses, and the numbers of its kind.
+
+    What the gate decided is added to groups and checks alike, where there is a baseline.
+    """
     return {
         name.name: plain(getattr(result, name.name))
         for name in fields(result)
-        if name.name != "cases"
+        if name.name not in ("cases", "gate")
     }
 
 

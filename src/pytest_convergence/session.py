@@ -184,13 +184,14 @@ class ConvergenceSession:
         if not any(isinstance(item, pytest.Function) and is_eval(item) for item in functions):
             return collected
         from pytest_convergence.collect import as_collect_error, attach_cases
+        from pytest_convergence.declaration import gated_names
         from pytest_convergence.groups import group_items
 
         try:
             groups = attach_cases(functions, self.settings)
         except ConvergenceError as error:
             raise as_collect_error(error) from None
-        self.made.update(group.id for group in groups)
+        self.made.update(name for group in groups for name in gated_names(group))
         return [*functions, *group_items(functions, groups)] if groups else collected
 
     def plan(self, items: Sequence[pytest.Item]) -> None:

@@ -254,6 +254,42 @@ def test_kept_runs_show_where_a_group_has_been_going(
     assert page.console() == []
 
 
+def _gated_rate() -> dict[str, Any]:
+    """A rate of a group's marker, which the baseline knows."""
+    return {
+        "id": "t.py::test_x[group]#rate",
+        "nodeid": "t.py::test_x[group]",
+        "capability": "honesty",
+        "arm": "",
+        "quantity": "rate",
+        "value": 0.75,
+        "interval": {"low": 0.6, "high": 0.9, "level": 0.95, "method": "exact"},
+        "threshold": 0.3,
+        "direction": "at_least",
+        "verdict": "met",
+        "settled": True,
+        "passed": True,
+        "reason": "",
+        "metric": "label:yes-no@1",
+        "models": ["sim/alpha"],
+        "samples": 5,
+        "missing": [],
+        "cases": [],
+        "gate": {
+            "status": "improved",
+            "failed": False,
+            "quantity": "rate",
+            "counted": "yes",
+            "before": 0.5,
+            "after": 0.75,
+            "difference": 0.25,
+            "low": 0.1,
+            "high": 0.4,
+            "pvalue": 0.999,
+        },
+    }
+
+
 def test_what_changed_against_the_baseline_is_told(
     browser: Any, simulated_run: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -274,10 +310,15 @@ def test_what_changed_against_the_baseline_is_told(
         "examples": [old_and_new],
         "moved": [],
     }
+    run["groups"][0]["passed"] = False
     run["gate"] = {"vanished": ["test_gone[group]"]}
+    run["checks"] = [_gated_rate()]
     page = Page.of(browser, run, tmp_path)
     told = page.find("#verdict").text
-    assert "Against the baseline: 2 of 2 groups changed" in told
+    assert "Against the baseline: 3 of 3 groups changed" in told
+    assert "honesty: rate of yes improved 0.50 0.75" in told
+    assert "regressed" in page.texts(".badge.failed")[0]
+    assert page.console() == []
     for part in ("regressed", "\u22120.40 [\u22120.50, \u22120.30]", "test_gone[group]", "old one"):
         assert part in told, part
     assert "its answers changed" in told

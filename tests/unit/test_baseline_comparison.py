@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pytest_convergence.baseline.blocks import CaseBlock, GroupBlock, ModelBlock
-from pytest_convergence.baseline.comparison import Rule, compare
-from pytest_convergence.baseline.decision import Decision
+from pytest_convergence.baseline.comparison import compare
+from pytest_convergence.baseline.decision import Decision, Rule
 from pytest_convergence.baseline.features import Cell, short_hash
 
 Floats = NDArray[np.float64]

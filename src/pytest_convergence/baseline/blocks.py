@@ -146,14 +146,7 @@ def block_of(
         embedder=_embedder(question, cases, evaluation),
         samples=result.samples,
         numbers=_numbers(result),
-        models={
-            name: ModelBlock(
-                served=_served(cases, name),
-                decoding=_decoding(group, name, evaluation),
-                copies=name in result.copies,
-            )
-            for name in result.models
-        },
+        models=model_blocks(group, result.models, result.copies, cases, evaluation),
         cases={
             declared.prompt_id: CaseBlock(
                 prompt_hash(declared),
@@ -165,6 +158,24 @@ def block_of(
             for position, (declared, sampled) in enumerate(zip(group.cases, cases, strict=True))
         },
     )
+
+
+def model_blocks(
+    group: Group,
+    models: Sequence[str],
+    copies: Sequence[str],
+    cases: Sequence[SampledCase],
+    evaluation: Evaluation,
+) -> dict[str, ModelBlock]:
+    """Each member of the panel; ``copies`` are those whose samples are all alike."""
+    return {
+        name: ModelBlock(
+            served=_served(cases, name),
+            decoding=_decoding(group, name, evaluation),
+            copies=name in copies,
+        )
+        for name in models
+    }
 
 
 def prompt_hash(case: Case) -> str:

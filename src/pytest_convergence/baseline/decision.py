@@ -4,17 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from pytest_convergence.declaration import Direction
+    from pytest_convergence.metrics.summaries import Floats
 
 Status: TypeAlias = Literal[
     "unchanged", "regressed", "improved", "new", "vanished", "stale", "partial", "incomplete"
 ]
 ALPHA = 0.05
+LEAST_SHIFT = 0.01
+_SHOWN = 5
+_LEAST_MOVE = 0.1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """By what the gate decides: stated before the data are seen.
+
+    ``groups`` is the number of blocks in the baseline, so that a group's verdict does not depend
+    on which others were selected.
+    """
+
+    direction: Direction
+    smallest_effect: float
+    groups: int
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMove:
-    """One model before and after: its score (or similarity) with the others.
+    """One model before and after: its score (or similarity) with the others, or its rate.
 
     ``redrawn`` is False where its recordings are the same. ``difference``, with its 95 % interval
     and the p value of a change for the worse, is None in a panel of two, whose one pair is the
@@ -38,7 +59,7 @@ class ModelMove:
 
 @dataclass(frozen=True, slots=True)
 class PromptMove:
-    """One prompt's mean similarity before and after; shown, never gated on."""
+    """One prompt's mean similarity or rate before and after; shown, never gated on."""
 
     prompt_id: str
     before: float
@@ -68,22 +89,27 @@ class Decision:
     failed
         Whether the run must fail for it.
     quantity
-        ``"score"``, or ``"similarity"`` where a score is undefined on either side.
+        ``"score"``, or ``"similarity"`` where a score is undefined on either side; or ``"rate"``.
+    counted
+        Of a rate, which answers count: ``right answers``.
     difference, low, high, pvalue
         After minus before, its 95 % interval, and the one-sided p value of a change for the worse.
     groups, looks
-        How many groups the significance is corrected for, and in how many ways each is looked at:
-        its score, and each model's with the others.
+        How many scores and rates of the baseline the significance is corrected for, and in how
+        many ways each is looked at: all models together, and each by itself.
     compared, prompts
         Prompts that both sides have, of how many now.
     notes
         What else a reader should know: prompts reworded, new, vanished.
+    fix
+        What to do where blessing the group would not help.
     """
 
     status: Status
     reason: str = ""
     failed: bool = False
     quantity: str = "score"
+    counted: str = ""
     before: float | None = None
     after: float | None = None
     difference: float | None = None
@@ -101,6 +127,7 @@ class Decision:
     moved: Sequence[PromptMove] = ()
     examples: Sequence[OldAndNew] = ()
     notes: Sequence[str] = field(default=())
+    fix: str = ""
 
     def failing(self, *, required: bool) -> Decision:
         """The same with ``failed`` set; ``required`` is ``--convergence-require-baseline``."""
@@ -122,3 +149,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return value
+
+
+def most_moved(prompts: Sequence[str], before: Floats, after: Floats) -> tuple[PromptMove, ...]:
+    """The prompts that moved most, of values by prompt; a single one is never significant."""
+    import numpy as np
+
+    moves = np.abs(np.nan_to_num(after - before))
+    return tuple(
+        PromptMove(prompts[p], float(before[p]), float(after[p]))
+        for p in np.argsort(-moves, kind="stable")[:_SHOWN]
+        if moves[p] >= _LEAST_MOVE
+    )

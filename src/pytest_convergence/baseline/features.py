@@ -48,9 +48,9 @@ class Cell:
         """The cell of :meth:`as_dict`; KeyError, TypeError or ValueError for anything else."""
         labels = entry.get("labels")
         mean = decode(entry["mean"]) if "mean" in entry else None
-        count = _whole(entry["n"])
+        count = whole_number(entry["n"])
         if labels is not None:
-            labels = {str(name): _whole(number) for name, number in labels.items()}
+            labels = {str(name): whole_number(number) for name, number in labels.items()}
             if sum(labels.values()) != count:
                 raise ValueError(f"{count} answers but {sum(labels.values())} labels")
         elif count and mean is None:
@@ -61,7 +61,8 @@ class Cell:
         )
 
 
-def _whole(value: Any) -> int:
+def whole_number(value: Any) -> int:
+    """The value, which is a count; ValueError for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{value!r} is not a count")
     return value

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_convergence.baseline.blocks import GroupBlock, checksum
+from pytest_convergence.baseline.blocks import checksum
+from pytest_convergence.baseline.rate_blocks import Block, block_from
 from pytest_convergence.errors import BaselineError
 
 SCHEMA = "pytest-convergence/baseline"
@@ -17,9 +18,9 @@ _CONFLICTS = ("<<<<<<< ", "=======", ">>>>>>> ")
 _BLESS = "write it anew: pytest --convergence-baseline={path} --convergence-update-baseline"
 
 
-def read_baseline(path: Path) -> dict[str, GroupBlock]:
+def read_baseline(path: Path) -> dict[str, Block]:
     """The groups of a baseline file by id; errors as :func:`read_entries`."""
-    return {name: GroupBlock.from_dict(entry) for name, entry in read_entries(path).items()}
+    return {name: block_from(entry) for name, entry in read_entries(path).items()}
 
 
 def read_entries(path: Path) -> dict[str, dict[str, Any]]:
@@ -89,7 +90,7 @@ def _document(text: str, path: Path) -> dict[str, Any]:
 def _group(name: str, entry: Any, path: Path) -> None:
     problem = None
     try:
-        GroupBlock.from_dict(entry)
+        block_from(entry)
         if entry["checksum"] != checksum(entry):
             problem = "its checksum does not fit: it was edited by hand, or merged line by line"
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

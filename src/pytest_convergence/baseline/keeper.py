@@ -129,10 +129,12 @@ class Keeper:
         if lost and unfinished is None:
             unfinished = f"{len(lost)} groups could not be judged: {_some(lost)}"
         if unfinished is None and not self._blocks:
-            unfinished = "no group was judged"
+            unfinished = "no group was judged that a baseline can keep"
         if unfinished is not None:
             return [f"the baseline {path.name} was not updated: {unfinished}"]
-        kept = {name: entry for name, entry in before.items() if name not in self.vanished}
+        # What was judged and made no block is now judged by a metric that a baseline cannot keep.
+        gone = {*self.vanished, *(self._judged - set(self._blocks))}
+        kept = {name: entry for name, entry in before.items() if name not in gone}
         after = {**kept, **self._blocks}
         try:
             write_baseline(path, after)
@@ -141,7 +143,7 @@ class Keeper:
         changed = [name for name in after if after[name] != before.get(name)]
         self.said = [
             f"baseline {path.name}: {len(after)} groups, {len(changed)} written, "
-            f"{len(after) - len(changed)} kept, {len(self.vanished)} removed"
+            f"{len(after) - len(changed)} kept, {len(set(before) & gone)} removed"
         ]
         return []
 

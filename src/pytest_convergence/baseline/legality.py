@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_convergence.baseline.decision import Decision
 from pytest_convergence.models.wire import canonical_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,42 @@ class Shared:
     pairs: tuple[tuple[str, str], ...]
     whole: bool
     notes: tuple[str, ...]
+
+
+def compared(
+    before: GroupBlock | None,
+    after: GroupBlock,
+    decide: Callable[[GroupBlock, Shared], Decision | str],
+) -> Decision:
+    """What is decided of a group, where it may be compared at all.
+
+    Parameters
+    ----------
+    before
+        None where the baseline does not have the group.
+    decide
+        From the block before and the prompts that both have to a decision on these, or why their
+        features cannot be compared.
+    """
+    prompts = len(after.cases)
+    if before is None:
+        return Decision("new", "the baseline does not have this group", prompts=prompts)
+    reason = why_stale(before, after)
+    shared = shared_prompts(before, after)
+    if reason is None and not shared.pairs:
+        reason = "no prompt is the same: all were reworded or replaced"
+    decision = decide(before, shared) if reason is None else reason
+    if isinstance(decision, str):
+        return Decision("stale", decision, prompts=prompts, notes=shared.notes)
+    served = served_otherwise(before, after)
+    if served is not None:
+        # Another model under the same name: what it would mean is told, and a person decides.
+        reason = f"{served}; taken for the same model it would be {decision.status}"
+        decision = replace(decision, status="stale", reason=reason)
+    elif decision.status == "unchanged" and not shared.whole:
+        kept = f"{len(shared.pairs)} of {prompts} prompts are comparable, and those are unchanged"
+        decision = replace(decision, status="partial", reason=kept)
+    return replace(decision, prompts=prompts, compared=len(shared.pairs), notes=shared.notes)
 
 
 def why_stale(before: GroupBlock, after: GroupBlock) -> str | None:

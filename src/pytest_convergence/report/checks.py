@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_convergence.report.gate import gate_headline, gate_message
 from pytest_convergence.report.message import figure, missing_lines
 from pytest_convergence.text import printable
 
@@ -28,7 +29,13 @@ def ranged(value: float | None, interval: Interval | None) -> str:
 
 
 def check_headline(result: CheckResult) -> str:
-    """The verdict in one line that stands alone in a log."""
+    """The verdict in one line that stands alone in a log: the gate's where it fails."""
+    if result.gate is not None and result.gate.failed:
+        return gate_headline(result.gate)
+    return _verdict_headline(result)
+
+
+def _verdict_headline(result: CheckResult) -> str:
     if result.verdict in ("incomplete", "undefined"):
         return f"{result.verdict}: {printable(result.reason, limit=300)}"
     exact = result.quantity == "same-model" and result.value is not None
@@ -62,7 +69,13 @@ def _subject(result: CheckResult) -> str:
 
 def check_message(result: CheckResult) -> str:
     """The whole message of a check."""
-    sections = [[check_headline(result)], _context(result), *_numbers(result)]
+    regressed = result.gate is not None and result.gate.failed
+    sections = [
+        gate_message(result.gate).splitlines() if result.gate is not None and regressed else [],
+        [_verdict_headline(result)],
+        _context(result),
+        *_numbers(result),
+    ]
     if result.settlement is not None:
         sections.append(textwrap.wrap(str(result.settlement), _WIDTH))
     sections.append(missing_lines(result))

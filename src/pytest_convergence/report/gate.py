@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 _WIDTH = 78
 _COLUMN = 37
+_GUARDED = {
+    "converges": "agreement",
+    "diverges": "diversity",
+    "at_least": "a rate from below",
+    "at_most": "a rate from above",
+}
 ORDER = (
     "regressed", "stale", "vanished", "new", "incomplete", "partial", "improved", "unchanged"
 )  # fmt: skip
@@ -28,13 +34,24 @@ def gate_headline(decision: Decision) -> str:
     return f"{decision.status}: {printable(reason, limit=400)}"
 
 
+def gated(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What was compared with the baseline: scores of groups, and rates that their markers ask."""
+    return [one for one in (*run["groups"], *run.get("checks", ())) if one.get("gate")]
+
+
 def comparison_line(gate: Mapping[str, Any]) -> str:
     """Before, after, and the difference with its interval."""
     low, high = gate["low"], gate["high"]
     return (
-        f"{gate['quantity']} {gate['before']:.2f} -> {gate['after']:.2f}, "
+        f"{_quantity(gate)} {gate['before']:.2f} -> {gate['after']:.2f}, "
         f"difference {gate['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
     )
+
+
+def _quantity(gate: Mapping[str, Any]) -> str:
+    """What was compared: a score, a similarity, a rate of certain answers."""
+    counted = gate.get("counted")
+    return f"{gate['quantity']} of {counted}" if counted else str(gate["quantity"])
 
 
 def gate_message(decision: Decision) -> str:
@@ -42,21 +59,21 @@ def gate_message(decision: Decision) -> str:
     sections = [[gate_headline(decision)], _how(decision), _models(decision), _prompts(decision)]
     sections += [_side_by_side(one) for one in decision.examples]
     if decision.status in ("new", "stale", "vanished", "partial"):
-        sections.append(
-            ["bless it once it is what you want: add --convergence-update-baseline to the command"]
+        bless = (
+            "bless it once it is what you want: add --convergence-update-baseline to the command"
         )
+        sections.append(textwrap.wrap(printable(decision.fix or bless, limit=400), _WIDTH))
     return "\n\n".join("\n".join(section) for section in sections if section)
 
 
 def _how(decision: Decision) -> list[str]:
     lines = []
     if decision.pvalue is not None:
-        guarded = "agreement" if decision.direction == "converges" else "diversity"
-        noun = "group" if decision.groups == 1 else "groups"
         looks = f" x {decision.looks} looks" if decision.looks > 1 else ""
         lines.append(
-            f"the test guards {guarded}; significant is p under .05/({decision.groups} {noun}"
-            f"{looks}), smallest effect {decision.smallest_effect:g}; by {decision.method}"
+            f"the test guards {_GUARDED[decision.direction]}; significant is p under "
+            f".05/({decision.groups} in the baseline{looks}), smallest effect "
+            f"{decision.smallest_effect:g}; by {decision.method}"
         )
         lines.append(f"{decision.compared} of {decision.prompts} prompts compared")
     lines += decision.notes
@@ -66,12 +83,14 @@ def _how(decision: Decision) -> list[str]:
 def _models(decision: Decision) -> list[str]:
     if not decision.models:
         return []
-    worst = -1.0 if decision.direction == "diverges" else 1.0
+    worst = -1.0 if decision.direction in ("diverges", "at_most") else 1.0
     ordered = sorted(
         decision.models, key=lambda m: (not m.redrawn, worst * ((m.after or 0) - (m.before or 0)))
     )
+    others = "" if decision.quantity == "rate" else " with the others"
+    what = _quantity({"quantity": decision.quantity, "counted": decision.counted})
     lines = [
-        f"{decision.quantity} with the others, before -> now",
+        printable(f"{what}{others}, before -> now", limit=_WIDTH),
         f"  {_arrow(decision.before, decision.after)}  all models, p = {decision.pvalue:.1g}",
         *map(_model_line, ordered[:8]),
     ]
@@ -128,24 +147,24 @@ def _column(title: str, texts: Sequence[str]) -> list[str]:
     return lines[:-1]
 
 
-def gate_counts(groups: Sequence[Mapping[str, Any]], vanished: Sequence[str]) -> str:
-    """How many groups came to which decision, the worst first."""
-    counts = Counter(group["gate"]["status"] for group in groups if "gate" in group)
-    counts["vanished"] += len(vanished)
+def gate_counts(run: Mapping[str, Any]) -> str:
+    """How many scores and rates came to which decision, the worst first."""
+    counts = Counter(one["gate"]["status"] for one in gated(run))
+    counts["vanished"] += len((run.get("gate") or {}).get("vanished", ()))
     return ", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status])
 
 
 def gate_lines(run: Mapping[str, Any]) -> list[str]:
     """One line for each group that is not as it was, for the terminal's summary."""
     lines = []
-    for group in run["groups"]:
-        gate = group.get("gate")
-        if gate is None or (gate["status"] == "unchanged" and not changed_models(gate)):
+    for group in gated(run):
+        gate = group["gate"]
+        if gate["status"] == "unchanged" and not changed_models(gate):
             continue
         name = printable(group["id"].split("::", 1)[-1])
         lines.append(f"  {gate['status']:<10} {name}: {entry_line(gate)}")
     lines += [
-        f"  {'vanished':<10} {printable(name)}: in the baseline, no longer collected"
+        f"  {'vanished':<10} {printable(name)}: in the baseline, no longer collected or asked"
         for name in (run.get("gate") or {}).get("vanished", ())
     ]
     return [printable(line, limit=220) for line in lines]
@@ -161,8 +180,9 @@ def entry_line(gate: Mapping[str, Any]) -> str:
     if gate["status"] in ("regressed", "improved") and told:
         others = f" (and {len(told) - 1} more models)" if len(told) > 1 else ""
         worst = told[0]
+        with_others = "" if gate["quantity"] == "rate" else " with the others"
         parts.append(
-            f"{worst['name']} with the others {_arrow(worst['before'], worst['after'])}{others}"
+            f"{worst['name']}{with_others} {_arrow(worst['before'], worst['after'])}{others}"
         )
     if gate.get("reason"):
         parts.append(gate["reason"])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_convergence.record import ATTRIBUTE
-from pytest_convergence.report.gate import changed_models, entry_line
+from pytest_convergence.report.gate import changed_models, entry_line, gated
+from pytest_convergence.report.tables import shown_verdict
 from pytest_convergence.report.terminal import verdict_line, worst_first
 from pytest_convergence.text import printable
 
@@ -97,9 +98,9 @@ def workflow_commands(
     ]
     quiet = [
         f"{group['id'].split('::', 1)[-1]}: {gate['status']}: {entry_line(gate)}"
-        for group in run["groups"]
-        for gate in (group.get("gate"),)
-        if gate and not gate.get("failed") and gate["status"] in ("new", "stale", "partial")
+        for group in gated(run)
+        for gate in (group["gate"],)
+        if not gate.get("failed") and gate["status"] in ("new", "stale", "partial")
     ]
     quiet += [f"{name}: vanished" for name in (run.get("gate") or {}).get("vanished", ())]
     lines += [_command("warning", text, title="convergence") for text in quiet[:_ANNOTATIONS]]
@@ -124,8 +125,9 @@ def step_summary(run: Mapping[str, Any]) -> str:
     """The run as GitHub's markdown: the verdict, what changed or failed, the rest folded."""
     groups = worst_first(run["groups"])
     cases = [case for case in run["cases"] if "verdict" in case]
-    failed = [one for one in (*groups, *worst_first(cases)) if not one["passed"]]
-    changed = [group for group in groups if _has_changed(group)]
+    checks = worst_first(run.get("checks", ()))
+    failed = [one for one in (*groups, *worst_first(cases), *checks) if not one["passed"]]
+    changed = [one for one in worst_first(gated(run)) if _has_changed(one)]
     good = not failed and not run["problems"]
     text = "\n".join(
         [
@@ -157,7 +159,7 @@ def _gate_table(groups: Sequence[Mapping[str, Any]], vanished: Sequence[str]) ->
         gate: Mapping[str, Any] = group["gate"]
         yield f"| {gate['status']} | {escaped(group['id'])} | {escaped(entry_line(gate))} |"
     for name in vanished[:_ROWS]:
-        yield f"| vanished | {escaped(name)} | in the baseline, no longer collected |"
+        yield f"| vanished | {escaped(name)} | in the baseline, no longer collected or asked |"
     yield ""
 
 
@@ -172,7 +174,7 @@ def _table(title: str, entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         bounds = f"{_figure(interval['low'])} … {_figure(interval['high'])}" if interval else ""
         asserted = "" if entry["threshold"] is None else f"{entry['threshold']:g}"
         yield (
-            f"| {entry['verdict'] or 'reported'} | {escaped(entry['id'])} "
+            f"| {shown_verdict(entry)} | {escaped(entry['id'])} "
             f"| {entry['quantity']} {_figure(entry['value'])} | {bounds} "
             f"| {entry['direction']} {asserted} |"
         )

@@ -11,6 +11,9 @@ from pytest_convergence.report.columns import Signs, bar, padded, seen_width, sh
 from pytest_convergence.text import printable
 
 _SETTLING = ("converged", "diverged", "met", "missed")
+_WANTED = {"converges": "converged", "diverges": "diverged"}
+# What the table shows for the gate and the swap, where these alone make a test fail.
+_BESIDE = ("regressed", "new", "stale", "partial", "not equivalent", "undecided")
 _BAR = 12
 _WIDEST_NAME = 44
 _WIDEST_BAR = 30
@@ -33,7 +36,7 @@ class _Layout:
 
 def _layout(noun: str, width: int) -> _Layout:
     """What is left by the columns that are always as wide goes to the name, then to the bar."""
-    fixed = 19 + (10 if noun == "group" else 8) + 1 + 5 + 2 + 13
+    fixed = 19 + (10 if noun == "group" else 8) + 1 + 5 + 2 + len("not equivalent")
     room = max(width, 60) - fixed
     name = min(max(room - _BAR, 12), _WIDEST_NAME)
     return _Layout(name, min(max(room - name, 4), _WIDEST_BAR))
@@ -72,7 +75,7 @@ def table_rows(
         yield Row(
             f"{padded(cut, layout.name, signs)}{_value(entry):>19}{_bounds(entry, noun)} "
             f"{bar(entry, layout.bar, signs)}{len(entry['missing']):>5}  ",
-            _verdict(entry),
+            shown_verdict(entry),
             _colour(entry),
         )
 
@@ -137,7 +140,17 @@ def asserted_to_diverge(entry: Mapping[str, Any]) -> bool:
     return entry["direction"] == "diverges" and entry["verdict"] in ("converged", "diverged")
 
 
-def _verdict(entry: Mapping[str, Any]) -> str:
+def shown_verdict(entry: Mapping[str, Any]) -> str:
+    """Why an entry passed or failed in a word or two.
+
+    Where what was asserted holds and the comparison with the baseline or the swap does not, the
+    word is that one's.
+    """
+    kept = entry["verdict"] in (None, "met", _WANTED.get(entry["direction"]))
+    if kept and not entry["passed"]:
+        for name, status in (("gate", "status"), ("swap", "verdict")):
+            if entry.get(name):
+                return str(entry[name][status])
     asked = ""
     if asserted_to_diverge(entry):
         asked = " (ok)" if entry["verdict"] == "diverged" else " (!)"
@@ -145,6 +158,8 @@ def _verdict(entry: Mapping[str, Any]) -> str:
 
 
 def _colour(entry: Mapping[str, Any]) -> str:
+    if shown_verdict(entry) in _BESIDE:
+        return "red"
     if entry["verdict"] in (None, "incomplete", "inconclusive") or not entry["settled"]:
         return "yellow"
     return "green" if entry["passed"] else "red"

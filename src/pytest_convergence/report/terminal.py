@@ -106,7 +106,7 @@ def verdict_line(run: Mapping[str, Any]) -> str:
     if swap_counts(run["groups"]):
         parts.append(f"swap: {swap_counts(run['groups'])}")
     if run.get("gate"):
-        parts.append(f"gate: {gate_counts(run['groups'], run['gate']['vanished']) or 'no group'}")
+        parts.append(f"gate: {gate_counts(run) or 'no group'}")
     simulated = [model["name"] for model in run["models"] if model["simulated"]]
     if simulated:
         everyone = len(simulated) == len(run["models"])

@@ -21,6 +21,7 @@ from typing import Any
 
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.report.html.view import case_texts, overview
+from pytest_convergence.report.tables import shown_verdict
 from pytest_convergence.text import printable
 
 # Joined in this order into one script.
@@ -140,7 +141,7 @@ def _plain_table(groups: Sequence[Mapping[str, Any]]) -> str:
     """The verdicts for a viewer that runs no scripts, as some show CI artefacts."""
     rows = [
         f"<tr><th scope='row'>{escape(_ascii(group['name']))}</th>"
-        f"<td>{escape(_ascii(group['verdict'] or 'reported'))}</td>"
+        f"<td>{escape(_ascii(shown_verdict(group)))}</td>"
         f"<td>{'-' if group['value'] is None else format(group['value'], '.2f')}</td></tr>"
         for group in groups
     ]

@@ -23,13 +23,22 @@ function money(dollars) {
 
 const SIGNS = { passed: "✓", failed: "✗", open: "?", reported: "·" };
 
+// What alone makes an entry fail where what was asserted holds: the baseline, or a swap.
+function failedBeside(entry) {
+  const held = [undefined, null, "met", { converges: "converged", diverges: "diverged" }[entry.direction]].includes(entry.verdict);
+  return held && entry.passed === false ? entry.gate?.status ?? entry.swap?.verdict : undefined;
+}
+
 function standing(entry) {
+  if (failedBeside(entry)) return "failed";
   if (entry.verdict === null || entry.verdict === undefined) return "reported";
   if (["incomplete", "inconclusive", "undefined"].includes(entry.verdict)) return "open";
   return entry.passed ? "passed" : "failed";
 }
 
 function verdictWord(entry) {
+  const beside = failedBeside(entry);
+  if (beside) return beside;
   if (!entry.verdict) return "reported";
   const unsettled = ["converged", "diverged", "met", "missed"].includes(entry.verdict) && !entry.settled;
   return unsettled ? `${entry.verdict} (unsettled)` : entry.verdict;

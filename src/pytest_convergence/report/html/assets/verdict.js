@@ -52,12 +52,12 @@ function howItWasRun(view) {
 }
 
 function againstBaseline(view) {
-  const compared = view.groups.filter((group) => group.gate);
+  const compared = [...view.groups, ...view.checks].filter((one) => one.gate);
   const vanished = view.gate?.vanished ?? [];
   if (!compared.length && !vanished.length) return h("p", { class: "note" }, "Not compared with a baseline.");
   const moved = compared.filter((group) => group.gate.status !== "unchanged" || group.gate.models?.some((model) => model.changed));
   const told = moved.length + vanished.length ? `Against the baseline: ${moved.length + vanished.length} of ${counted(compared.length + vanished.length, "group")} changed` : `Against the baseline: ${counted(compared.length, "group")} unchanged`;
-  const rows = [...moved.map(changedRow), ...vanished.map((id) => [id, "vanished", "–", "–", "–", "in the baseline, no longer collected"])];
+  const rows = [...moved.map(changedRow), ...vanished.map((id) => [id, "vanished", "–", "–", "–", "in the baseline, no longer collected or asked"])];
   return h(
     "div",
     { class: "card" },
@@ -67,10 +67,14 @@ function againstBaseline(view) {
   );
 }
 
+function comparedName(one) {
+  return one.gate.quantity === "rate" ? `${one.name}: rate${one.gate.counted ? ` of ${one.gate.counted}` : ""}` : one.name;
+}
+
 function changedRow(group) {
   const { status, failed, before, after, difference, low, high, reason, pvalue } = group.gate;
   const apart = present(difference) ? `${difference > 0 ? "+" : ""}${figure(difference)} ${spanned({ low, high })}` : "–";
-  return [group.name, h("b", { class: failed ? "bad" : "" }, status), figure(before), figure(after), apart, reason ?? (present(pvalue) ? `p = ${figure(pvalue, 4)}` : "")];
+  return [comparedName(group), h("b", { class: failed ? "bad" : "" }, status), figure(before), figure(after), apart, reason ?? (present(pvalue) ? `p = ${figure(pvalue, 4)}` : "")];
 }
 
 // Which models and prompts moved, and old answers beside new ones.
@@ -81,9 +85,9 @@ function changeDetail(group) {
   return h(
     "details",
     { open: group.gate.failed },
-    h("summary", {}, `${group.name}: what moved`),
+    h("summary", {}, `${comparedName(group)}: what moved`),
     notes.map((note) => h("p", {}, note)),
-    models.length ? table("Models, similarity to the others", ["Model", "Before → after", "State"], models.map((model) => [model.name, shift(model), model.changed ? "recorded anew, its answers changed" : model.redrawn ? "recorded anew" : "same recordings"])) : null,
+    models.length ? table(group.gate.quantity === "rate" ? "Models" : "Models, similarity to the others", ["Model", "Before → after", "State"], models.map((model) => [model.name, shift(model), model.changed ? "recorded anew, its answers changed" : model.redrawn ? "recorded anew" : "same recordings"])) : null,
     moved.length ? table("Prompts that moved (none is judged by itself)", ["Prompt", "Before → after"], moved.map((prompt) => [prompt.prompt_id, shift(prompt)])) : null,
     examples.map((one) => h("div", {}, h("h4", {}, `${one.model} on ${one.prompt_id}`), h("div", { class: "answers" }, oldAnswers("before", one.before, one.labels_before), oldAnswers("now", one.after, one.labels_after)))),
   );

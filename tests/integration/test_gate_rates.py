@@ -1,0 +1,242 @@
+"""Rates that a marker asks for, gated: bless, compare, regress, in one process and in several."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree  # our own file
+from typing import Any
+
+import pytest
+
+from tests.conftest import run
+from tests.gate_parts import BASELINE, RECORD, REWRITE, UPDATE, behave
+from tests.unit.test_report_page import unpacked
+
+JSON = "--convergence-json=run.json"
+REQUIRED = "--convergence-require-baseline"
+SUITE = """
+import pytest
+
+@pytest.mark.convergence(label="yes-no", value="yes", at_least=0.3, capability="loyal")
+@pytest.mark.parametrize("prompt", [f"p{i}" for i in range(15)])
+def test_loyal(prompt, models): pass
+
+@pytest.mark.convergence(label="yes-no", value="yes", at_most=0.97, capability="meek")
+@pytest.mark.parametrize("prompt", [f"q{i}" for i in range(15)])
+def test_meek(prompt, models): pass
+"""
+CONFTEST = """
+import json
+import random
+from pathlib import Path
+
+from pytest_convergence import callable_model
+
+BEHAVIOUR = Path(__file__).with_name("behaviour.json")
+
+
+def answer(name):
+    def reply(messages, *, decoding, sample):
+        told = json.loads(BEHAVIOUR.read_text()) if BEHAVIOUR.exists() else {}
+        text = messages[-1]["content"]
+        chance = told.get(name, {}).get(text[0], 0.8)
+        draw = random.Random(f"{told.get('salt')} {name} {text} {sample}")
+        return f"Yes, {text}." if draw.random() < chance else f"No, \\x1b[2J{text}."
+    return reply
+
+
+def pytest_convergence_models(config):
+    return {f"mine/{n}": callable_model(f"mine/{n}", answer(n), version="1") for n in "abc"}
+"""
+
+
+@pytest.fixture
+def blessed(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Two groups of which one asks for a high rate and one for a low: recorded and blessed."""
+    pytester.makeini("[pytest]\nconvergence_models = mine/a,mine/b,mine/c\n")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_evals=SUITE)
+    result = run(pytester, RECORD, *UPDATE)
+    result.assert_outcomes(passed=32)
+    result.stdout.fnmatch_lines(["*baseline base.json: 2 groups, 2 written*"])
+    return pytester
+
+
+def found(project: pytest.Pytester) -> dict[str, Any]:
+    """By capability, what the gate decided of the rate; scores have no decision."""
+    told = json.loads((project.path / "run.json").read_text())
+    assert not any("gate" in group for group in told["groups"])
+    return {check["capability"]: check["gate"] for check in told["checks"]}
+
+
+def statuses(project: pytest.Pytester) -> dict[str, str]:
+    return {name: gate["status"] for name, gate in found(project).items()}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_rate_that_moves_the_wrong_way_fails_its_group_and_says_which_model_moved(
+    blessed: pytest.Pytester, workers: int
+) -> None:
+    assert run(blessed, BASELINE, REQUIRED, JSON, workers=workers).ret == 0
+    gates = found(blessed)
+    assert [gate["difference"] for gate in gates.values()] == [0.0, 0.0]
+    assert gates["loyal"]["method"] == "the recordings are the same"
+    # Saying yes less often is worse where the rate must be high, and better where it must be low.
+    behave(blessed, b={"p": 0.4, "q": 0.3})
+    options = (BASELINE, JSON, "--junit-xml=out.xml", "--convergence-html=page.html")
+    result = run(blessed, REWRITE, *options, workers=workers)
+    assert result.ret == 1
+    result.assert_outcomes(passed=31, failed=1)
+    assert statuses(blessed) == {"loyal": "regressed", "meek": "improved"}
+    text = result.stdout.str()
+    headline = r"regressed: rate of yes 0\.\d\d -> 0\.\d\d, difference -0\.\d\d \[.*; mine/b 0\.\d"
+    for said in (
+        headline,
+        r"the test guards a rate from below; significant is p under",
+        r"0\.\d\d -> 0\.\d\d  mine/b, p = .*regressed",
+        r"mine/a, same recordings",
+        r"15 of 15 prompts compared",
+        r"mine/b on p\d+\n+labels: yes",
+        r"check .*\n.*test_loyal.*  regressed",
+        r"  improved   test_meek\[group\]#rate: rate of yes",
+        r"gate: 1 regressed, 1 improved",
+    ):
+        assert re.search(said, text), said
+    assert "\x1b[2J" not in text
+    case = ElementTree.parse(blessed.path / "out.xml").find(
+        ".//testcase[@name='test_loyal[group]']"
+    )
+    assert case is not None
+    failure = case.find("failure")
+    assert failure is not None
+    assert str(failure.get("message")).startswith("regressed: rate of yes")
+    told = {one.get("name"): one.get("value") for one in case.iter("property")}
+    assert told["convergence.2.gate"] == "regressed"
+    assert float(str(told["convergence.2.gate.difference"])) < -0.05
+    view = unpacked((blessed.path / "page.html").read_text(), "overview")
+    shown = {check["capability"]: check["gate"] for check in view["checks"]}
+    assert shown["loyal"]["status"] == "regressed"
+    assert view["failed"]
+    # What was recorded stays: replayed without recording, the regression is still one.
+    assert run(blessed, BASELINE, workers=2 - workers).ret == 1
+    blessing = run(blessed, *UPDATE, workers=workers)
+    assert blessing.ret == 0
+    blessing.stdout.fnmatch_lines(["*regressed*test_loyal*", "*2 groups, 2 written, 0 kept*"])
+    assert run(blessed, BASELINE, REQUIRED, workers=workers).ret == 0
+
+
+def test_a_regressed_rate_reaches_githubs_annotation_and_summary(
+    blessed: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = blessed.path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    behave(blessed, b={"p": 0.3})
+    result = run(blessed, REWRITE, BASELINE)
+    (line,) = [one for one in result.outlines if one.startswith("::error ")]
+    assert "test_loyal[group]::regressed: rate of yes" in line
+    text = summary.read_text()
+    assert "| regressed | test&#95;evals&#46;py" in text
+    assert "rate of yes" in text
+    assert "Not as asserted" in text
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_rates_that_are_new_vanished_stale_or_partial_fail_where_a_baseline_is_required(
+    blessed: pytest.Pytester, workers: int
+) -> None:
+    def told(suite: str, *options: str) -> dict[str, str]:
+        blessed.makepyfile(test_evals=suite)
+        assert run(blessed, BASELINE, RECORD, JSON, *options, workers=workers).ret == 0
+        assert run(blessed, BASELINE, REQUIRED, *options, workers=workers).ret == 1
+        return statuses(blessed)
+
+    same = {"loyal": "unchanged", "meek": "unchanged"}
+    assert told(SUITE.replace("def test_meek", "def test_mild")) == {**same, "meek": "new"}
+    assert told(SUITE.replace('value="yes", at_most', 'value="no", at_most')) == {
+        **same, "meek": "stale"
+    }  # fmt: skip
+    assert told(SUITE.replace('f"q{i}" for i in range(15)', 'f"q{i}" for i in range(16)')) == {
+        **same, "meek": "partial"
+    }  # fmt: skip
+    fewer = "--convergence-models=mine/a,mine/b"
+    assert told(SUITE, fewer) == {"loyal": "stale", "meek": "stale"}
+
+
+def test_a_marker_that_asks_for_no_rate_any_more_is_told(blessed: pytest.Pytester) -> None:
+    blessed.makepyfile(test_evals=SUITE.replace("at_most=0.97, ", ""))
+    result = run(blessed, BASELINE)
+    result.stdout.fnmatch_lines(
+        ["*new *test_meek*group*", "*vanished *test_meek*#rate: in the baseline, no longer*"]
+    )
+    assert run(blessed, BASELINE, REQUIRED).ret == 1
+    updated = run(blessed, *UPDATE)
+    updated.stdout.fnmatch_lines(["*baseline base.json: 2 groups, 1 written, 1 kept, 1 removed*"])
+    assert run(blessed, BASELINE, REQUIRED).ret == 0
+
+
+def test_a_score_is_gated_beside_the_rate_where_the_marker_asks_for_both(
+    blessed: pytest.Pytester,
+) -> None:
+    both = SUITE.replace("at_least=0.3", "at_least=0.3, threshold=-1.0, direction='diverges'")
+    blessed.makepyfile(test_evals=both)
+    run(blessed, *UPDATE).stdout.fnmatch_lines(["*base.json: 3 groups, 1 written*"])
+    result = run(blessed, BASELINE, REQUIRED, JSON)
+    result.stdout.fnmatch_lines(["*gate: 3 unchanged*"])
+    told = json.loads((blessed.path / "run.json").read_text())
+    loyal = next(group for group in told["groups"] if group["capability"] == "loyal")
+    assert loyal["gate"]["quantity"] in ("score", "similarity")
+
+
+def test_the_rate_of_a_panel_of_one_is_gated(blessed: pytest.Pytester) -> None:
+    alone = "--convergence-models=mine/b"
+    run(blessed, alone, *UPDATE).stdout.fnmatch_lines(["*2 groups, 2 written*"])
+    assert run(blessed, alone, BASELINE, REQUIRED).ret == 0
+    behave(blessed, b={"p": 0.4})
+    result = run(blessed, alone, BASELINE, REWRITE, JSON)
+    result.assert_outcomes(passed=31, failed=1)
+    assert found(blessed)["loyal"]["looks"] == 1
+    result.stdout.fnmatch_lines(["*regressed: rate of yes * mine/b *"])
+
+
+def test_right_answers_are_gated_and_a_corrected_answer_is_stale_not_a_change(
+    pytester: pytest.Pytester,
+) -> None:
+    source = """
+import pytest
+from pytest_convergence import labels
+
+PROMPTS = [pytest.param(f"p{i}", "yes", id=f"p{i}") for i in range(15)]
+
+@pytest.mark.convergence(label=labels.yes_no(), at_least=0.2, capability="right")
+@pytest.mark.parametrize(("prompt", "answer"), PROMPTS)
+def test_right(prompt, answer, models): pass
+"""
+    pytester.makeini("[pytest]\nconvergence_models = mine/a,mine/b,mine/c\n")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_evals=source)
+    run(pytester, RECORD, *UPDATE).assert_outcomes(passed=16)
+    behave(pytester, c={"p": 0.3})
+    result = run(pytester, REWRITE, BASELINE, JSON)
+    assert statuses(pytester) == {"right": "regressed"}
+    result.stdout.fnmatch_lines(["*regressed: rate of right answers *; mine/c *"])
+    behave(pytester)
+    run(pytester, REWRITE)
+    pytester.makepyfile(test_evals=source.replace('"yes", id', '"no", id'))
+    run(pytester, BASELINE, JSON)
+    assert statuses(pytester) == {"right": "stale"}
+
+
+def test_a_rate_without_enough_answers_is_incomplete_and_nothing_is_blessed(
+    blessed: pytest.Pytester,
+) -> None:
+    before = (blessed.path / "base.json").read_bytes()
+    conftest = CONFTEST.replace(
+        "        chance = ", "        if name == 'b': return ''\n        chance = "
+    )
+    blessed.makeconftest(conftest)
+    result = run(blessed, REWRITE, JSON, *UPDATE)
+    assert result.ret != 0
+    assert statuses(blessed) == {"loyal": "incomplete", "meek": "incomplete"}
+    assert (blessed.path / "base.json").read_bytes() == before
