@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from pytest_convergence.errors import RepresentationError
 from pytest_convergence.represent.embedders import load_embedder, stored_name
 from pytest_convergence.represent.features import Embedder
-from pytest_convergence.represent.vectors import Grid, VectorStore, store_path, text_hash
+from pytest_convergence.represent.vectors import (
+    Grid,
+    VectorStore,
+    from_grid,
+    store_path,
+    text_hash,
+)
 from pytest_convergence.text import printable
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -83,7 +89,7 @@ def vectors_for(
         _record(asked, _Recorder(embedder_name, name, lock_dir, custom, load, progress))
         stores = _loaded(asked, name)
         width = _common_width(stores)
-    found = {cassette: _taken(one, stores[one.path], width) for cassette, one in wanted.items()}
+    found = _taken(wanted, stores, width)
     for one in asked:
         store = stores[one.path]
         if store is not None and len(one.hashes) >= len(store):
@@ -186,10 +192,21 @@ def _common_width(stores: Stores) -> int:
     return first[1].width if first else 1
 
 
-def _taken(one: _Wanted, store: VectorStore | None, width: int) -> NDArray[np.float32]:
-    if store is None:
-        return np.zeros((0, width), dtype=np.float32)
-    return store.take(one.hashes)
+def _taken(
+    wanted: Mapping[Path, _Wanted], stores: Stores, width: int
+) -> dict[Path, NDArray[np.float32]]:
+    """The vectors asked for, scaled in one go: they are mostly one of each file, or all."""
+    nothing = np.zeros((0, width), dtype=np.int16)
+    grids = [
+        nothing if (store := stores[one.path]) is None else store.take(one.hashes)
+        for one in wanted.values()
+    ]
+    vectors = from_grid(np.concatenate([nothing, *grids]))
+    found, end = {}, 0
+    for cassette, grid in zip(wanted, grids, strict=True):
+        start, end = end, end + len(grid)
+        found[cassette] = vectors[start:end]
+    return found
 
 
 def _record(asked: Sequence[_Wanted], recorder: _Recorder) -> None:

@@ -262,16 +262,18 @@ def _embedded(
             wanted.setdefault(case.stores[model], []).extend(cell)
     found = vectors({store: asked for store, asked in wanted.items() if asked})
     width = next((block.shape[1] for block in found.values()), 1)
+    nothing = np.zeros((0, width), dtype=np.float32)
     taken = dict.fromkeys(found, 0)
     blocks: list[list[Block]] = []
     for row, model in zip(texts, models, strict=True):
-        blocks.append([])
+        own: list[Block] = []
         for cell, case in zip(row, cases, strict=True):
             if not cell:
-                blocks[-1].append(np.zeros((0, width), dtype=np.float32))
+                own.append(nothing)
                 continue
             store = case.stores[model]
             start = taken[store]
-            taken[store] = start + len(cell)
-            blocks[-1].append(found[store][start : start + len(cell)])
+            end = taken[store] = start + len(cell)
+            own.append(found[store][start:end])
+        blocks.append(own)
     return blocks
