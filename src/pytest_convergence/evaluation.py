@@ -196,10 +196,7 @@ class Evaluation:
             decoding = resolve_decoding(case)
             units = {name: self.unit(case, name, decoding) for name in names}
             sampled = self.sampler.all_responses(list(units.values()))
-            responses = {
-                name: tuple(map(_recognised, given))
-                for name, given in zip(units, sampled, strict=True)
-            }
+            responses = dict(zip(units, sampled, strict=True))
             stores = {name: self._store(unit.cassette) for name, unit in units.items()}
         return SampledCase(
             id=case.id,
@@ -223,7 +220,7 @@ class Evaluation:
         again = self.settings["retry_missing"]
         return {
             name: tuple(
-                None if is_open(found, again) else _recognised(as_response(unit, found))
+                None if is_open(found, again) else as_response(unit, found)
                 for found in self.recordings.find(unit)
             )
             for name in names
@@ -294,7 +291,7 @@ class Evaluation:
             judge_unit(*where, self.names.model(spec), decoding, prompt)
             for spec, decoding, prompt in asked
         ]
-        return [_recognised(replies[0]) for replies in self.sampler.all_responses(units)]
+        return [replies[0] for replies in self.sampler.all_responses(units)]
 
     def vectors(self, wanted: Mapping[Path, Sequence[str]]) -> Mapping[Path, NDArray[np.float32]]:
         """Unit vectors of texts by the cassette they lie beside; recorded where it may be."""
@@ -362,13 +359,3 @@ class Evaluation:
         """When every process has ended sampling, on the one that reports: merge what was said."""
         if self.recording:
             self.recordings.finish()
-
-
-def _recognised(response: Response) -> Response:
-    """A response with an error that came as its text named as such: some proxies answer so."""
-    if response.missing is not None:
-        return response
-    from pytest_convergence.missing import recognise
-
-    missing = recognise(response.text)
-    return response if missing is None else replace(response, missing=missing)

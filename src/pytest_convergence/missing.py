@@ -13,6 +13,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_convergence.models.response import Finish, Missing, Response
@@ -189,6 +190,12 @@ def recognise(
     if known == "length":
         return Missing("truncated", f"finish {ended}")
     return _nothing_or_cut(text)
+
+
+def recognised(response: Response) -> Response:
+    """A response with an error that came as its text named as such: some proxies answer so."""
+    missing = None if response.missing is not None else recognise(response.text)
+    return response if missing is None else replace(response, missing=missing)
 
 
 def logged_response(

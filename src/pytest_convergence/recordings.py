@@ -127,7 +127,7 @@ class Recordings:
             if not (held.cassette and held.cassette.samples(request)):
                 # Only what has no secrets is ever kept, so what was just found had none.
                 request = self.scrubber(unit).request(request)
-            return [held.find((request, sample), self.rewrite) for sample in range(unit.samples)]
+            return held.find(request, unit.samples, self.rewrite)
 
     def check_writable(self, cassette: PurePosixPath) -> None:
         """See that answers could be kept; SamplingError where they could not."""
@@ -348,17 +348,18 @@ class _Held:
             self.missing = _by_key(read_failures(missing_path(self.path)))
         self._stamps = stamps
 
-    def find(self, key: _Key, rewrite: bool) -> Found:
-        """The answer that counts; a rewriting run sees only what has been recorded anew."""
+    def find(self, request: WireRequest, samples: int, rewrite: bool) -> list[Found]:
+        """The answers that count; a rewriting run sees only what has been recorded anew."""
+        replaced, added = self.pending.replaced, self.pending.added
         if rewrite:
-            return self.pending.replaced.get(key)
-        kept = self.cassette.get(*key) if self.cassette else None
-        return (
-            self.pending.replaced.get(key)
-            or kept
-            or self.pending.added.get(key)
-            or self.missing.get(key)
-        )
+            return [replaced.get((request, sample)) for sample in range(samples)]
+        kept = self.cassette.samples(request) if self.cassette else {}
+        if not (replaced or added or self.missing):
+            return [kept.get(sample) for sample in range(samples)]
+        return [
+            replaced.get(key) or kept.get(key[1]) or added.get(key) or self.missing.get(key)
+            for key in ((request, sample) for sample in range(samples))
+        ]
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -11,6 +11,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from pytest_convergence.cassettes import FinalFailure
+from pytest_convergence.missing import recognised
 from pytest_convergence.models.response import Missing, Response
 from pytest_convergence.sampling.plan import Unit
 from pytest_convergence.sampling.settings import Limits, SamplingSettings
@@ -149,7 +150,7 @@ def as_response(unit: Unit, outcome: Found, cut: str = "") -> Response:
         return Response("", "unknown", Missing("budget", cut))
     if isinstance(outcome, FinalFailure):
         return Response("", "unknown", Missing("error", outcome.reason))
-    return unit.model.adapter.parse(outcome.response)
+    return recognised(unit.model.adapter.parse(outcome.response))
 
 
 def sampling_settings(settings: Settings, *, run: str | None = None) -> SamplingSettings:
