@@ -140,25 +140,29 @@ def _cases(item: pytest.Function, declaration: Declaration) -> tuple[tuple[Case,
             f"{item.nodeid}: declares prompts twice, by parametrize and by the marker",
             fix=["keep one of the two"],
         )
+    if prompts is None and "prompt" not in parameters:
+        return (), ""
+    where = test_names(item)
     if prompts is not None:
         arm = callspec.id if callspec else ""
         cases = [
-            _case(item, declaration, str(name), prompt, {}, parameters, f"{item.nodeid}#{name}")
+            _case(
+                item, where, declaration, str(name), prompt, {}, parameters, f"{item.nodeid}#{name}"
+            )
             for name, prompt in prompts.items()
         ]
         return tuple(cases), arm
-    if "prompt" not in parameters:
-        return (), ""
     _check_direct(item)
     together, prompt_id, arm = split_parameters(item)
     data = {name: value for name, value in parameters.items() if name in together}
     prompt = data.pop("prompt")
     arms = {name: value for name, value in parameters.items() if name not in together}
-    return (_case(item, declaration, prompt_id, prompt, data, arms, item.nodeid),), arm
+    return (_case(item, where, declaration, prompt_id, prompt, data, arms, item.nodeid),), arm
 
 
 def _case(
     item: pytest.Function,
+    where: tuple[str, str],
     declaration: Declaration,
     prompt_id: str,
     prompt: Any,
@@ -167,12 +171,11 @@ def _case(
     identity: str,
 ) -> Case:
     _check_prompt(item, prompt)
-    test_file, test_name = test_names(item)
     return Case(
         id=identity,
         nodeid=item.nodeid,
-        test_file=test_file,
-        test_name=test_name,
+        test_file=where[0],
+        test_name=where[1],
         prompt_id=prompt_id,
         prompt=prompt,
         family=_family(item, prompt_id, data),

@@ -235,14 +235,14 @@ class ConvergenceSession:
             from pytest_convergence.declaration import declare
             from pytest_convergence.panel import EvalTest
 
-            test_file, test_name = test_names(item)
             cases = cases_of(item)
+            named = (cases[0].test_file, cases[0].test_name) if cases else test_names(item)
             callspec = getattr(item, "callspec", None)
             item.stash[test_key] = EvalTest(
                 evaluation=self.evaluation,
                 nodeid=item.nodeid,
-                test_file=test_file,
-                test_name=test_name,
+                test_file=named[0],
+                test_name=named[1],
                 declaration=cases[0].declaration
                 if cases
                 else declare(marks_of(item), self.settings, where=item.nodeid),

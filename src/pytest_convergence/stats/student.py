@@ -38,7 +38,7 @@ def student_quantile(level: float, freedom: float | Floats) -> Floats:
     freedom are left to scipy.
     """
     freedom = np.asarray(freedom, dtype=np.float64)
-    if level > _HIGHEST or not (freedom >= 1.0).all():
+    if level > _HIGHEST or (freedom < 1.0).any():
         from scipy.special import stdtrit
 
         return np.asarray(stdtrit(freedom, 0.5 + level / 2.0))
