@@ -66,6 +66,60 @@ def test_numbers_of_the_gate_do_not_depend_on_the_workers(blessed: pytest.Pytest
     assert found[0] == found[1]
 
 
+FOUR = """
+import pytest
+
+@pytest.mark.convergence(metric="exact", capability="falls")
+@pytest.mark.parametrize("prompt", [f"p{i}" for i in range(12)])
+def test_falls(prompt, models): pass
+
+@pytest.mark.convergence(metric="exact", capability="rises")
+@pytest.mark.parametrize("prompt", [f"q{i}" for i in range(12)])
+def test_rises(prompt, models): pass
+
+@pytest.mark.convergence(metric="exact", label=lambda r, d: r.text.split()[0], value="answer",
+                         at_least=0.0, capability="rate")
+@pytest.mark.parametrize("prompt", [f"p{i} {i}" for i in range(12)])
+def test_rate(prompt, models): pass
+
+@pytest.mark.convergence(metric="exact", capability="gone")
+@pytest.mark.parametrize("prompt", [f"r{i}" for i in range(3)])
+def test_gone(prompt, models): pass
+"""
+
+
+def test_all_decisions_are_the_same_with_no_two_and_eight_workers(
+    pytester: pytest.Pytester,
+) -> None:
+    project = gated_project(pytester, FOUR)
+    behave(project, off=["b"], on="q")
+    run(project, RECORD, *UPDATE).assert_outcomes(passed=43)
+    project.makepyfile(test_evals=FOUR.replace("gone", "came"))
+    behave(project, off=["b"], on="p")
+    run(project, REWRITE)
+    decided, exits, failing = [], [], []
+    for workers in (0, 2, 8):
+        result = run(project, BASELINE, JSON, workers=workers)
+        told = json.loads((project.path / "run.json").read_text())
+        entries = [*told["groups"], *told["checks"]]
+        decided.append(({e["id"]: e.get("gate") for e in entries}, told["gate"]))
+        exits.append(result.ret)
+        failing.append(sorted(line for line in result.outlines if line.startswith("FAILED ")))
+    statuses = {name.split("::")[1]: gate["status"] for name, gate in decided[0][0].items() if gate}
+    assert statuses == {
+        "test_falls[group]": "regressed",
+        "test_rises[group]": "improved",
+        "test_rate[group]#rate": "regressed",
+        "test_came[group]": "new",
+    }
+    assert decided[0][1]["vanished"] == ["test_evals.py::test_gone[group]"]
+    assert decided[1] == decided[0]
+    assert decided[2] == decided[0]
+    assert exits == [1, 1, 1]
+    assert failing[0] == failing[1] == failing[2]
+    assert len(failing[0]) == 2
+
+
 def test_a_regressed_group_is_run_again_by_last_failed_and_ends_a_run_that_stops_at_the_first(
     blessed: pytest.Pytester,
 ) -> None:

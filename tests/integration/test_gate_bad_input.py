@@ -17,6 +17,19 @@ import pytest
 def test_letters(prompt, models): pass
 """
 JSON = "--convergence-json=run.json"
+LETTERS = """
+
+class Letters:
+    name, revision, engine = "letters", "1", "numpy"
+
+    def embed(self, texts):
+        from pytest_convergence.represent.ngrams import character_ngrams
+        return character_ngrams(texts).astype("float32")
+
+
+def pytest_convergence_embedders(config):
+    return {"letters": Letters()}
+"""
 
 
 @pytest.fixture
@@ -136,14 +149,55 @@ def test_options_that_make_no_sense_alone_are_usage_errors(
     result.stderr.fnmatch_lines([f"*{said}*"])
 
 
-def test_a_metric_of_pairs_of_texts_is_not_gated_and_says_so(pytester: pytest.Pytester) -> None:
+NEVER_COMPARED = {
+    "k": 'kernel(lambda a, b: float(a == b), name="k")',
+    "js": '"js"',
+    "total-variation": '"total-variation"',
+    "hybrid": '"hybrid"',
+}
+
+
+@pytest.mark.parametrize("name", NEVER_COMPARED)
+def test_a_metric_that_a_baseline_cannot_keep_is_stale_and_fails_only_where_required(
+    pytester: pytest.Pytester, name: str
+) -> None:
     source = SUITE.replace("import pytest", "import pytest\nfrom pytest_convergence import kernel")
-    source = source.replace('metric="exact"', 'metric=kernel(lambda a, b: float(a == b), name="k")')
-    project = gated_project(pytester, source)
-    run(project, RECORD).assert_outcomes(passed=7)
-    (project.path / "base.json").write_text(
-        '{"schema": "pytest-convergence/baseline", "version": 1, "groups": {}}'
-    )
-    result = run(project, BASELINE)
+    judged = source.replace('"exact"', NEVER_COMPARED[name])
+    # Beside it a group that can be kept: one does not stand in the other's way.
+    kept = SUITE.replace("letters", "numbers").split("import pytest", 1)[1]
+    project = gated_project(pytester, judged + kept)
+    project.makeconftest((project.path / "conftest.py").read_text() + LETTERS)
+    embedder = "--convergence-embedder=letters"
+    result = run(project, RECORD, embedder, *UPDATE)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*stale*a baseline keeps sums of features*"])
+    reason = f"*stale*test_letters*metric {name} is a number for two texts or two sets of them*"
+    result.stdout.fnmatch_lines([reason, "*baseline base.json: 1 groups, 1 written*"])
+    result = run(project, BASELINE, embedder, JSON)
+    assert result.ret == 0
+    assert outcome(project.path / "run.json") == {"letters": "stale", "numbers": "unchanged"}
+    result.stdout.fnmatch_lines([reason])
+    required = run(project, BASELINE, embedder, "--convergence-require-baseline")
+    required.assert_outcomes(passed=13, failed=1)
+    required.stdout.fnmatch_lines([f"stale: metric {name} is *", "blessing does not help: *"])
+    required.stdout.no_fnmatch_line("bless it once it is what you want*")
+
+
+def test_a_group_that_can_no_longer_be_kept_leaves_the_baseline_when_it_is_written(
+    blessed: pytest.Pytester,
+) -> None:
+    blessed.makepyfile(
+        test_evals=SUITE.replace('"exact"', '"js"'), test_more=SUITE.replace("letters", "others")
+    )
+    result = run(blessed, RECORD, *UPDATE)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*baseline base.json: 1 groups, 1 written, 0 kept, 1 removed*"])
+
+
+def test_where_nothing_can_be_kept_nothing_is_written_and_the_run_fails(
+    pytester: pytest.Pytester,
+) -> None:
+    project = gated_project(pytester, SUITE.replace('"exact"', '"js"'))
+    result = run(project, RECORD, *UPDATE)
+    assert result.ret == 1
+    assert not (project.path / "base.json").exists()
+    result.stdout.fnmatch_lines(["*not updated: no group was judged that a baseline can keep*"])

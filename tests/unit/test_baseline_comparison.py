@@ -16,6 +16,7 @@ from pytest_convergence.baseline.features import Cell, short_hash
 
 Floats = NDArray[np.float64]
 MODELS = ("a", "b", "c")
+TEMPERATURE = {"temperature": 0.7}
 RULE = Rule(direction="converges", smallest_effect=0.05, groups=4, seed=1)
 
 
@@ -55,7 +56,7 @@ def group(given: Mapping[str, list[str]], **changes: object) -> GroupBlock:
     }
     block = GroupBlock(
         "facts", "", "label:matches@1", 1, None, 5, {},
-        {model: ModelBlock(("v1",), {"temperature": 0.7}, False) for model in MODELS},
+        {model: ModelBlock(("v1",), TEMPERATURE, False) for model in MODELS},
         cases,
     )  # fmt: skip
     return replace(block, **changes)  # type: ignore[arg-type]
@@ -174,7 +175,7 @@ def test_another_panel_or_decoding_is_stale_with_the_names() -> None:
 
 def test_a_model_served_under_another_name_is_stale_and_what_it_would_mean_is_told() -> None:
     before, after = group(answers(0.9, 1)), group(answers(0.9, 2, off="b"))
-    served = {**after.models, "b": ModelBlock(("v2",), {"temperature": 0.7}, False)}
+    served = {**after.models, "b": ModelBlock(("v2",), TEMPERATURE, False)}
     decision = found(before, replace(after, models=served))
     assert decision.status == "stale"
     assert "b was served as v1, now as v2" in decision.reason
@@ -243,3 +244,16 @@ def test_a_decision_crosses_to_a_worker_as_plain_json() -> None:
     entry = found(group(answers(0.9, 1)), group(answers(0.9, 2, off="b"))).as_dict()
     assert json.loads(json.dumps(entry)) == entry
     assert entry["models"][0]["name"] == "a"
+
+
+def test_where_no_change_could_be_significant_the_gate_says_so() -> None:
+    pair = group(answers(0.9, 1, prompts=6)), group(answers(0.9, 2, prompts=6, off="b"))
+    copied = replace(
+        pair[1], models={**pair[1].models, "b": ModelBlock(("v1",), TEMPERATURE, True)}
+    )
+    decision = found(pair[0], copied)
+    assert decision.status == "unchanged"
+    (note,) = decision.notes
+    assert "6 families of prompts: no change can be significant at p under 0.003" in note
+    assert found(*pair).status == "regressed"
+    assert found(*pair).notes == ()

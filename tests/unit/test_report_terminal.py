@@ -277,3 +277,32 @@ def test_a_reason_is_hostile_text() -> None:
         assert "\x1b" not in "".join(lines)
         assert any("1 x HTTP 500 \\x1b[2J\\x0aforged" in line for line in lines)
     assert max(map(seen_width, written(found)[:-1])) <= 80
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"verdict": "converged", "gate": {"status": "regressed"}}, "regressed"),
+        ({"verdict": None, "gate": {"status": "stale"}}, "stale"),
+        ({"verdict": None, "gate": {"status": "new"}}, "new"),
+        (
+            {"verdict": "diverged", "direction": "diverges", "gate": {"status": "regressed"}},
+            "regressed",
+        ),
+        ({"verdict": "diverged", "gate": {"status": "regressed"}}, "diverged"),
+        ({"verdict": "inconclusive", "gate": {"status": "regressed"}}, "inconclusive"),
+        ({"verdict": "converged", "passed": True, "gate": {"status": "improved"}}, "converged"),
+        ({"verdict": None, "swap": {"verdict": "not equivalent"}}, "not equivalent"),
+    ],
+)
+def test_a_table_tells_what_alone_made_a_group_fail(fields: dict[str, Any], shown: str) -> None:
+    good = group("good", verdict="converged", passed=True)
+    rows = list(table_rows("group", [group("bad", **fields), good], 80, UNICODE, whole=False))
+    assert rows[1].verdict == shown
+    assert rows[1].colour == ("green" if fields.get("passed") else rows[1].colour)
+    if not fields.get("passed") and shown != "inconclusive":
+        assert rows[1].colour == "red"
+    assert len(rows[1].text) + len(shown) <= 80
+    assert [one["id"] for one in worst_first([good, group("bad", **fields)])][-1] == good["id"] or (
+        fields.get("passed")
+    )

@@ -95,9 +95,12 @@ def _decide(sides: Sides, rule: Rule) -> Decision:
             same, after=same.before, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
             method="the recordings are the same",
         )  # fmt: skip
+    pairs = sides.copies or min(before.samples, after.samples) < 2
+    families = len(set(sides.after.families)) if pairs else None
     return replace(
         same,
         status=found.movement,
+        notes=same.unreachable(families),
         difference=found.change.difference,
         low=found.change.interval.low,
         high=found.change.interval.high,

@@ -134,6 +134,22 @@ class Decision:
         uncovered = self.status in ("new", "vanished", "stale", "partial")
         return replace(self, failed=self.status == "regressed" or (required and uncovered))
 
+    def unreachable(self, families: int | None) -> tuple[str, ...]:
+        """A note where so many families, taken as pairs, cannot make any change significant.
+
+        ``families`` is None where the samples within prompts tell what is significant.
+        """
+        from pytest_convergence.stats.change import least_pvalue
+
+        wanted = ALPHA / (self.groups * self.looks)
+        if families is None or least_pvalue(families) <= wanted:
+            return ()
+        return (
+            f"one answer a prompt, or copies of one, and {families} families of prompts: no change "
+            f"can be significant at p under {wanted:.1g}, so the gate cannot fail here; take more "
+            "prompts, or samples that differ",
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """JSON types, without what is None or empty."""
         from dataclasses import asdict

@@ -60,7 +60,8 @@ def compared(
     elif decision.status == "unchanged" and not shared.whole:
         kept = f"{len(shared.pairs)} of {prompts} prompts are comparable, and those are unchanged"
         decision = replace(decision, status="partial", reason=kept)
-    return replace(decision, prompts=prompts, compared=len(shared.pairs), notes=shared.notes)
+    notes = (*shared.notes, *decision.notes)
+    return replace(decision, prompts=prompts, compared=len(shared.pairs), notes=notes)
 
 
 def why_stale(before: GroupBlock, after: GroupBlock) -> str | None:

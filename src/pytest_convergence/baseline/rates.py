@@ -142,9 +142,12 @@ def _decide(sides: Sides, pair: RatePair, rule: RateRule) -> Decision | str:
             method="the recordings are the same",
         )  # fmt: skip
     by_prompt = [_by_prompt(side, pair.shared()) for side in (pair.before, pair.after)]
+    pairs = any(np.asarray(pair.by_families) & np.asarray(pair.redrawn))
+    families = len(set(pair.families)) if pairs else None
     return replace(
         same,
         status=found.movement,
+        notes=same.unreachable(families),
         difference=found.change.difference,
         low=found.change.interval.low,
         high=found.change.interval.high,

@@ -159,7 +159,7 @@ def gate_lines(run: Mapping[str, Any]) -> list[str]:
     lines = []
     for group in gated(run):
         gate = group["gate"]
-        if gate["status"] == "unchanged" and not changed_models(gate):
+        if gate["status"] == "unchanged" and not (changed_models(gate) or gate.get("notes")):
             continue
         name = printable(group["id"].split("::", 1)[-1])
         lines.append(f"  {gate['status']:<10} {name}: {entry_line(gate)}")

@@ -113,6 +113,11 @@ def change_by_families(
     return Change(difference, interval, float(falling), float(rising))
 
 
+def least_pvalue(families: int) -> float:
+    """The smallest p value that so many families taken as pairs can give."""
+    return 0.5**families if families <= _EXACT_FLIPS else 1.0 / (_RANDOM_FLIPS + 1)
+
+
 def _flipped(parts: Floats, seed: int) -> Floats:
     """Sums of the parts under all sign patterns, or under many random ones."""
     if len(parts) <= _EXACT_FLIPS:
