@@ -19,7 +19,9 @@ from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
     from pytest_convergence.evaluation import Evaluation
-    from pytest_convergence.models.wire import WireRequest
+    from pytest_convergence.housekeeping import Finding
+    from pytest_convergence.models.wire import Model, WireRequest
+    from pytest_convergence.pruning import Asked
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("paths", nargs="*", help="tests to collect; further options go to pytest")
     check.add_argument("--cassettes", default=None, metavar="DIR", help="folder of recordings")
+    check.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove stale requests, and vectors of texts that are not recorded any more",
+    )
     check.set_defaults(run=_check)
     move = commands.add_parser(
         "move",
@@ -113,8 +120,10 @@ class _Collected:
 
     def __init__(self) -> None:
         self.known: dict[PurePosixPath, set[WireRequest]] = {}
+        self.models: dict[PurePosixPath, Model] = {}
         self.rootdir = Path.cwd()
         self.cassettes = Path("cassettes")
+        self.state = Path(".convergence")
         self.unknowable: set[PurePosixPath] = set()
         self.problem: ConvergenceError | None = None
 
@@ -124,6 +133,7 @@ class _Collected:
         own = session_of(session.config)
         self.rootdir = session.config.rootpath
         self.cassettes = own.settings.cassettes
+        self.state = own.settings.state
         try:
             self._add(own.evaluation, own.selected)
         except ConvergenceError as error:
@@ -136,8 +146,18 @@ class _Collected:
             cases = cases_of(item)
             for unit in evaluation.units(cases):
                 self.known.setdefault(unit.cassette, set()).add(unit.request)
+                self.models[unit.cassette] = unit.model
             if samples_as_it_runs(item):
                 self.unknowable.add(_folder(item))
+
+    def asked(self, root: Path) -> Asked:
+        """What was collected, without the models of cassettes with answers still to be merged."""
+        from pytest_convergence.pruning import Asked
+        from pytest_convergence.recordings import Recordings
+
+        open_ones = set(Recordings(root, self.state / "journal").journalled())
+        models = {path: model for path, model in self.models.items() if path not in open_ones}
+        return Asked(self.known, models, self.unknowable)
 
 
 def _folder(item: pytest.Item) -> PurePosixPath:
@@ -148,12 +168,13 @@ def _folder(item: pytest.Item) -> PurePosixPath:
     return cassette_path(*test_names(item), "any").parent
 
 
-def _check(parsed: argparse.Namespace) -> int:
-    from pytest_convergence.housekeeping import check
-
+def _collect(parsed: argparse.Namespace) -> _Collected:
     collected = _Collected()
+    arguments = [*_QUIETLY, *parsed.paths, *parsed.further]
+    if parsed.cassettes:
+        arguments.append(f"--convergence-cassettes={Path(parsed.cassettes).resolve()}")
     with redirect_stdout(StringIO()) as said:
-        code = pytest.main([*_QUIETLY, *parsed.paths, *parsed.further], plugins=[collected])
+        code = pytest.main(arguments, plugins=[collected])
     if collected.problem is not None:
         raise collected.problem
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -165,20 +186,63 @@ def _check(parsed: argparse.Namespace) -> int:
                 "or name the folder of your evals: convergence check evals",
             ],
         )
+    return collected
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    if parsed.prune:
+        _refuse_a_part(parsed)
+    collected = _collect(parsed)
     root = Path(parsed.cassettes) if parsed.cassettes else collected.cassettes
     keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY")]
-    findings = [
-        finding
-        for finding in check(root, rootdir=collected.rootdir, known=collected.known, keys=keys)
-        if finding.kind not in ("orphan", "stale")
-        or PurePosixPath(finding.path.relative_to(root).parent) not in collected.unknowable
-    ]
+    if parsed.prune:
+        _prune(collected, root, keys)
+    findings = _findings(collected, root, keys)
     for finding in findings:
         print(f"{finding.path}: {finding.kind}: {printable(finding.message, limit=500)}")
         print(f"    fix: {printable(finding.fix, limit=500)}")
     count = sum(1 for _ in root.rglob("*.json")) if root.exists() else 0
     print(f"convergence check: {len(findings)} findings in {count} files below {root}")
     return 1 if findings else 0
+
+
+def _findings(collected: _Collected, root: Path, keys: Sequence[str]) -> list[Finding]:
+    from pytest_convergence.housekeeping import check
+    from pytest_convergence.pruning import vector_findings
+
+    found = check(root, rootdir=collected.rootdir, known=collected.known, keys=keys)
+    known = [
+        finding
+        for finding in found
+        if finding.kind not in ("orphan", "stale")
+        or PurePosixPath(finding.path.relative_to(root).parent) not in collected.unknowable
+    ]
+    return sorted([*known, *vector_findings(root, collected.asked(root))], key=lambda one: one.path)
+
+
+def _refuse_a_part(parsed: argparse.Namespace) -> None:
+    """A test that was not collected would lose its recordings."""
+    parts = [path for path in parsed.paths if "::" in path]
+    parts += [one for one in parsed.further if not one.startswith("--convergence-")]
+    if parts:
+        raise ConvergenceError(
+            f"--prune takes whole modules and folders, not {parts[0]}",
+            details=["what the tests that are left out ask for would be taken for stale"],
+            fix=["name files or folders; of further options only --convergence-…"],
+        )
+
+
+def _prune(collected: _Collected, root: Path, keys: Sequence[str]) -> None:
+    from pytest_convergence.pruning import prune
+    from pytest_convergence.recordings import Recordings
+    from pytest_convergence.scrubbing import Scrubber
+
+    Recordings(root, collected.state / "journal").merge_all()
+    locks = collected.state / "locks"
+    for path, removed in prune(
+        root, collected.asked(root), locks=locks, scrubber=Scrubber.of(keys)
+    ):
+        print(f"pruned {path}: {removed}")
 
 
 def _labels(parsed: argparse.Namespace) -> int:

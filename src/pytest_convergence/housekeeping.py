@@ -32,6 +32,7 @@ Known: TypeAlias = Mapping[PurePosixPath, Collection[WireRequest]]
 
 _RECORD = "record it again with --convergence-record=rewrite"
 _DELETE = "delete it"
+PRUNE = "convergence check --prune"
 _SHOWN = 5
 _HARMLESS_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "host"}
@@ -93,7 +94,7 @@ class _Checker:
         elif path.suffix == ".npz":
             yield from self._vectors(path)
         elif path.suffix == ".tmp":
-            yield Finding(path, "orphan", "a killed run left this unfinished file", _DELETE)
+            yield Finding(path, "orphan", "a killed run left this unfinished file", PRUNE)
 
     def _cassette(self, path: Path) -> Iterator[Finding]:
         try:
@@ -121,12 +122,8 @@ class _Checker:
             yield Finding(path, "secret", _secret_message(found), _RECORD)
 
     def _vectors(self, path: Path) -> Iterator[Finding]:
-        relative = path.relative_to(self.root)
-        if relative.parts[0] == _FROM_FILES or path.name.startswith(f"{_NO_MODEL}."):
-            return
-        owners = (other.name.removesuffix(".json") for other in path.parent.glob("*.json"))
-        if not any(path.name.startswith(f"{owner}.") for owner in owners):
-            yield Finding(path, "orphan", "these vectors lie beside no cassette", _DELETE)
+        if beside_no_cassette(path, self.root):
+            yield Finding(path, "orphan", "these vectors lie beside no cassette", PRUNE)
 
     def _orphan(self, path: Path, cassette: PurePosixPath) -> Iterator[Finding]:
         module = self.rootdir / cassette.parent.parent.with_suffix(".py")
@@ -169,7 +166,15 @@ class _Checker:
         if stale:
             named = _some([repr(prompt_id) for prompt_id in stale])
             message = f"no test makes these requests any more: {named}"
-            yield Finding(path, "stale", message, "delete these interactions")
+            yield Finding(path, "stale", message, PRUNE)
+
+
+def beside_no_cassette(path: Path, root: Path) -> bool:
+    """Whether a file of vectors has lost the cassette whose answers they are of."""
+    if path.relative_to(root).parts[0] == _FROM_FILES or path.name.startswith(f"{_NO_MODEL}."):
+        return False
+    owners = (other.name.removesuffix(".json") for other in path.parent.glob("*.json"))
+    return not any(path.name.startswith(f"{owner}.") for owner in owners)
 
 
 def move(recordings: Recordings, old_test: str, new_test: str) -> list[tuple[Path, Path]]:

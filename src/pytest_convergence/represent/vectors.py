@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -234,6 +234,18 @@ class VectorStore:
             [every[row] for row in order],
             np.concatenate([self.grid, grid[list(fresh.values())]])[order],
             np.concatenate([self.engine, added])[order],
+        )
+
+    def only(self, hashes: Collection[bytes]) -> VectorStore:
+        """The vectors of these texts alone, bit for bit as they are."""
+        rows = [row for row, text in enumerate(self.hashes) if text in hashes]
+        return VectorStore.of(
+            self.embedder,
+            self.revision,
+            self.engines,
+            [self.hashes[row] for row in rows],
+            self.grid[rows],
+            self.engine[rows],
         )
 
     def write(self, path: Path) -> None:
