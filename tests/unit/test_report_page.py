@@ -208,6 +208,9 @@ def test_the_overview_holds_no_response() -> None:
     assert "a secret answer" in json.dumps(case_texts(found["cases"][0]))
 
 
+REGRESSED = {"status": "regressed", "failed": True}
+
+
 @pytest.mark.parametrize(
     ("parts", "told"),
     [
@@ -231,6 +234,19 @@ def test_the_overview_holds_no_response() -> None:
         ),
         ({"groups": [group(passed=False)]}, "1 of 1 group is not as asserted."),
         ({"groups": [group(verdict=None)]}, "1 group reported, nothing asserted."),
+        (
+            {"groups": [group(passed=False, gate=REGRESSED), group()]},
+            "Against the baseline 1 regressed (of 1); 2 groups are as asserted.",
+        ),
+        (
+            {
+                "groups": [group(passed=False, verdict="diverged", gate=REGRESSED)],
+                "checks": [
+                    {"passed": False, "verdict": None, "direction": "at_least", "gate": REGRESSED}
+                ],
+            },
+            "Against the baseline 2 regressed (of 2); 1 of 1 group is not as asserted.",
+        ),
     ],
 )
 def test_a_run_in_one_sentence(parts: dict[str, Any], told: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pytest_convergence.report.tables import failed_beside
 
 
 def sentence(run: Mapping[str, Any]) -> str:
@@ -14,7 +17,7 @@ def sentence(run: Mapping[str, Any]) -> str:
         "check": run.get("checks", []),
     }
     asserted = {
-        noun: [entry["passed"] for entry in entries if entry["verdict"] is not None]
+        noun: [_holds(entry) for entry in entries if entry["verdict"] is not None]
         for noun, entries in every.items()
     }
     judged = {noun: passed for noun, passed in asserted.items() if passed}
@@ -31,7 +34,28 @@ def sentence(run: Mapping[str, Any]) -> str:
     else:
         told = [_counted(len(entries), noun) for noun, entries in every.items() if entries]
         verdict = f"{_listed(told)} reported, nothing asserted" if told else "Nothing was judged"
-    return f"{verdict}{_simulated(run)}."
+    return f"{'; '.join([*_unlike_baseline(every), verdict])}{_simulated(run)}."
+
+
+def _holds(entry: Mapping[str, Any]) -> bool:
+    """Whether what was asserted holds; the baseline is another matter."""
+    held: bool = entry["passed"] or (bool(_gate(entry)) and failed_beside(entry) is not None)
+    return held
+
+
+def _gate(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = entry.get("gate") or {}
+    return found
+
+
+def _unlike_baseline(every: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """How many scores and rates fail against the baseline, as the first part of the sentence."""
+    gated = [_gate(entry) for entries in every.values() for entry in entries if _gate(entry)]
+    words = Counter(gate["status"] for gate in gated if gate.get("failed"))
+    if not words:
+        return []
+    told = _listed([f"{count} {word}" for word, count in words.most_common()])
+    return [f"Against the baseline {told} (of {len(gated)})"]
 
 
 def failed(run: Mapping[str, Any]) -> bool:

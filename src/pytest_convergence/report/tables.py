@@ -12,8 +12,6 @@ from pytest_convergence.text import printable
 
 _SETTLING = ("converged", "diverged", "met", "missed")
 _WANTED = {"converges": "converged", "diverges": "diverged"}
-# What the table shows for the gate and the swap, where these alone make a test fail.
-_BESIDE = ("regressed", "new", "stale", "partial", "not equivalent", "undecided")
 _BAR = 12
 _WIDEST_NAME = 44
 _WIDEST_BAR = 30
@@ -140,17 +138,28 @@ def asserted_to_diverge(entry: Mapping[str, Any]) -> bool:
     return entry["direction"] == "diverges" and entry["verdict"] in ("converged", "diverged")
 
 
-def shown_verdict(entry: Mapping[str, Any]) -> str:
-    """Why an entry passed or failed in a word or two.
+def failed_beside(entry: Mapping[str, Any]) -> str | None:
+    """What alone makes an entry fail where what was asserted holds: the gate's word, or the swap's.
 
-    Where what was asserted holds and the comparison with the baseline or the swap does not, the
-    word is that one's.
+    None where it passes, or fails by itself.
     """
     kept = entry["verdict"] in (None, "met", _WANTED.get(entry["direction"]))
     if kept and not entry["passed"]:
         for name, status in (("gate", "status"), ("swap", "verdict")):
             if entry.get(name):
                 return str(entry[name][status])
+    return None
+
+
+def shown_verdict(entry: Mapping[str, Any]) -> str:
+    """Why an entry passed or failed in a word or two.
+
+    Where what was asserted holds and the comparison with the baseline or the swap does not, the
+    word is that one's.
+    """
+    beside = failed_beside(entry)
+    if beside is not None:
+        return beside
     asked = ""
     if asserted_to_diverge(entry):
         asked = " (ok)" if entry["verdict"] == "diverged" else " (!)"
@@ -158,7 +167,7 @@ def shown_verdict(entry: Mapping[str, Any]) -> str:
 
 
 def _colour(entry: Mapping[str, Any]) -> str:
-    if shown_verdict(entry) in _BESIDE:
+    if failed_beside(entry) is not None:
         return "red"
     if entry["verdict"] in (None, "incomplete", "inconclusive") or not entry["settled"]:
         return "yellow"
