@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_convergence.repeats import Repeats
     from pytest_convergence.report.github import Failures
     from pytest_convergence.results import CaseResponses, Result
+    from pytest_convergence.sampling.tally import SamplingReport
 
 session_key = pytest.StashKey["ConvergenceSession"]()
 _SAMPLING = "convergence_sampling"
@@ -124,6 +125,8 @@ class ConvergenceSession:
         self._outputs: Outputs | None = None
         self._forecast: list[str] = []
         self._repeats: Repeats | None = None
+        self._interrupted = False
+        self._last_words: list[str] = []
         self.made: set[str] = set()
         self.keeper: Keeper | None = None
         self.failures: Failures | None = None
@@ -372,11 +375,14 @@ class ConvergenceSession:
         elif self.worker.alone:
             for line in self.keeper.said if self.keeper else ():
                 terminal.write_line(line)
+        for line in self._last_words:
+            terminal.write_line(line)
 
     def finish(self, session: pytest.Session) -> None:
         """Called when all tests of this process have run, also after a failure."""
         if self.made and not self.worker.alone:
             hand_over(self.config, _MADE, json.dumps(sorted(self.made)))
+        self._interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
         if self._evaluation is not None:
             self._end(self._evaluation, session)
         failures = self.failures.found if self.failures else ()
@@ -401,6 +407,22 @@ class ConvergenceSession:
         for given in self.count.handed_over if self.count else ():
             if _PROBLEM in given:
                 self._fail(session, json.loads(given[_PROBLEM]))
+
+    def _close(self, evaluation: Evaluation) -> SamplingReport | None:
+        if not (self._interrupted and self.worker.alone and self.settings["record"] != "none"):
+            return evaluation.close()
+        from pytest_convergence.interruption import Interruption
+
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+
+        def say(line: str) -> None:
+            if terminal is not None:
+                terminal.write_line(f"\n{line}")
+
+        ending = Interruption(self.settings.state, self.run, self.settings["timeout"], say)
+        report = ending.close(evaluation, workers=self.count is not None)
+        self._last_words = ending.last_words()
+        return report
 
     def forget(self) -> None:
         """Responses and results of this run are not needed any more."""
@@ -428,7 +450,7 @@ class ConvergenceSession:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _end_sampling(self, evaluation: Evaluation) -> None:
-        report = evaluation.close()
+        report = self._close(evaluation)
         if not self.worker.alone:
             if report is not None:
                 hand_over(self.config, _SAMPLING, json.dumps(report.as_dict()))

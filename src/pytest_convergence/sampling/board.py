@@ -205,7 +205,7 @@ def _fold(state: dict[str, Any], token: str) -> None:
     counts = row["counts"]
     # Calls that were under way when a process died may have been paid for.
     counts["cost"] = counts.get("cost", 0) + counts.pop("reserved", 0)
-    for passing in ("in_flight", "allowance"):
+    for passing in ("in_flight", "allowance", "stopping"):
         counts.pop(passing, None)
     total = state["runs"].pop(row["run"], {})
     _add(total, counts)
@@ -213,8 +213,9 @@ def _fold(state: dict[str, Any], token: str) -> None:
     for old in list(state["runs"])[:-_KEPT_RUNS]:
         del state["runs"][old]
     alive = {row["run"] for row in state["rows"].values()}
-    for old in [run for run in state["started"] if run not in {*alive, *state["runs"]}]:
-        del state["started"][old]
+    for dated in (state["started"], state.get("stopping", {})):
+        for old in [run for run in dated if run not in {*alive, *state["runs"]}]:
+            del dated[old]
 
 
 def _add(total: dict[str, float], counts: Mapping[str, float]) -> None:

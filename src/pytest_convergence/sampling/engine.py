@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from datetime import UTC, datetime
 from typing import Any
 
-from pytest_convergence.errors import ConvergenceError
+from pytest_convergence.errors import ConvergenceError, SamplingError
 from pytest_convergence.recordings import Recordings
 from pytest_convergence.sampling.board import Board, rows_of_run
 from pytest_convergence.sampling.caller import Caller
@@ -194,10 +194,21 @@ class Engine:
             rows = rows_of_run(state, self._settings.run).values()
             self._positions = tuple({row["position"] for row in rows})
             others = [row for token, row in state["rows"].items() if token != self.board.token]
+            stopping = self._settings.run in state.get("stopping", {})
+        if stopping and not self._lanes.closed:
+            self._stop()
         runs = {row["run"] for row in others}
         self._custody.fellow_runs |= runs - {self._settings.run}
         for row in others:
             self._custody.heed(self._workload, row["wants"], self._advance)
+
+    def _stop(self) -> None:
+        """The run was interrupted: nothing more is asked; what is under way is still kept."""
+        self._lanes.close()
+        self._jobs.fatal = self._jobs.fatal or SamplingError(
+            "the run was interrupted",
+            fix=["run the same command again: only what is missing is asked for"],
+        )
 
     def _write_row(self) -> None:
         row, total = self.board.row, SamplingReport(self._tally.by_model).total
@@ -209,6 +220,7 @@ class Engine:
         row.counts = {
             "planned": self._planned,
             "done": total.answers + total.failures + total.unasked,
+            "answers": total.answers,
             "failed": total.failures,
             "in_flight": self._tally.in_flight,
             "retries": total.retries,
@@ -216,6 +228,7 @@ class Engine:
             "cost": self._ledger.cost,
             "reserved": self._ledger.reserved,
             "spent": float(self._ledger.spent),
+            "stopping": float(self._lanes.closed),
         }
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -76,6 +76,11 @@ class Lanes:
                     future.set_result(None)
 
     @property
+    def closed(self) -> bool:
+        """Whether sampling has ended."""
+        return self._closed.is_set()
+
+    @property
     def waiting(self) -> bool:
         """Whether any call waits for a place."""
         return any(queue for _, queue in self._queues.values())

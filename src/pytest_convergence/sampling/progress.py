@@ -35,8 +35,8 @@ class Progress:
 
     Attributes
     ----------
-    planned, done, failed
-        Samples to ask for; those over, answered or not; those that finally failed.
+    planned, done, failed, answers
+        Samples to ask for; those over, answered or not; those that finally failed; those answered.
     seconds_left
         By the pace of the last half minute; None before there is one.
     """
@@ -48,6 +48,7 @@ class Progress:
     retries: int
     cost: float
     seconds_left: float | None = None
+    answers: int = 0
 
 
 def read_progress(state: Path, run: str) -> Progress | None:
@@ -77,6 +78,7 @@ def read_progress(state: Path, run: str) -> Progress | None:
         in_flight=int(counts.get("in_flight", 0)),
         retries=int(counts.get("retries", 0)),
         cost=counts.get("cost", 0.0),
+        answers=int(counts.get("answers", 0)),
     )
 
 
