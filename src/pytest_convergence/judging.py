@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_convergence.represent.labels.judges import JudgeAgreement
     from pytest_convergence.represent.representation import Represented, SampledCase, Vectors
     from pytest_convergence.results import CaseResponses
+    from pytest_convergence.stats.verdicts import Decision
 
 DEFAULT_LEVEL = 0.95
 
@@ -229,6 +230,36 @@ def _agreement_of_judges(represented: Represented) -> JudgeAgreement | None:
     return agreement_of_labels(represented.labels)
 
 
+def _value(estimate: PromptEstimate | GroupEstimate | None) -> float | None:
+    """What is compared with the threshold: the score of a group, the similarity of a prompt."""
+    from pytest_convergence.metrics.estimates import GroupEstimate
+
+    if estimate is None:
+        return None
+    return estimate.score if isinstance(estimate, GroupEstimate) else estimate.similarity
+
+
+def _decision(
+    question: Question,
+    estimate: PromptEstimate | GroupEstimate | None,
+    incomplete: str | None,
+) -> Decision:
+    from pytest_convergence.metrics.estimates import GroupEstimate
+    from pytest_convergence.stats.verdicts import decide
+
+    group = estimate if isinstance(estimate, GroupEstimate) else None
+    return decide(
+        _value(estimate),
+        estimate.interval if estimate else None,
+        threshold=question.threshold,
+        direction=question.direction,
+        confidence=question.confidence,
+        undefined=group.undefined if group else None,
+        incomplete=incomplete,
+        unanimous=bool(group and group.identical and question.metric == "label"),
+    )
+
+
 def _result(
     question: Question,
     quantity: Quantity,
@@ -240,31 +271,13 @@ def _result(
     incomplete: str | None,
 ) -> ConvergenceResult:
     from pytest_convergence.beside import settlement
-    from pytest_convergence.metrics.estimates import GroupEstimate
-    from pytest_convergence.stats.verdicts import decide
 
-    group = isinstance(estimate, GroupEstimate)
-    value = (
-        (estimate.score if isinstance(estimate, GroupEstimate) else estimate.similarity)
-        if estimate
-        else None
-    )
-    undefined = estimate.undefined if isinstance(estimate, GroupEstimate) else None
-    decision = decide(
-        value,
-        estimate.interval if estimate else None,
-        threshold=question.threshold,
-        direction=question.direction,
-        confidence=question.confidence,
-        undefined=undefined,
-        incomplete=incomplete,
-        unanimous=bool(group and estimate and estimate.identical and question.metric == "label"),
-    )
+    decision = _decision(question, estimate, incomplete)
     return ConvergenceResult(
         id=question.id,
         nodeid=question.nodeid,
         quantity=quantity,
-        value=value,
+        value=_value(estimate),
         interval=estimate.interval if estimate else None,
         threshold=question.threshold,
         direction=question.direction,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_convergence.session import end_traceback_at_user, forget_session, start_session
+from pytest_convergence.reporting import end_traceback_at_user
+from pytest_convergence.session import forget_session, start_session
 from pytest_convergence.session import session_of as _session
 from pytest_convergence.settings import add_options
 from pytest_convergence.xdist import run_without_workers
@@ -89,7 +90,7 @@ def pytest_runtest_makereport(
     """Results ride on the report, so that they survive a worker's crash."""
     end_traceback_at_user(call)
     report = yield
-    _session(item.config).tell(item, call, report)
+    _session(item.config).reports.tell(item, call, report)
     return report
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_convergence.detect import is_eval, is_group, results_key
+from pytest_convergence.detect import is_eval, results_key
 from pytest_convergence.errors import ConvergenceError, SettingsError
-from pytest_convergence.record import ATTRIBUTE, RunRecord, as_attribute, unfinished
+from pytest_convergence.record import RunRecord, unfinished
+from pytest_convergence.reporting import ReportReader, ReportWriter
 from pytest_convergence.settings import Settings, read_settings
 from pytest_convergence.xdist import ReportCount, hand_over, is_controller, name_run, this_worker
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from pytest_convergence.evaluation import Evaluation
     from pytest_convergence.outputs import Outputs
     from pytest_convergence.panel import Convergence, EvalTest, Panel
-    from pytest_convergence.repeats import Repeats
     from pytest_convergence.report.github import Failures
-    from pytest_convergence.results import CaseResponses, Result
     from pytest_convergence.sampling.tally import SamplingReport
 
 session_key = pytest.StashKey["ConvergenceSession"]()
@@ -74,18 +72,6 @@ def start_session(config: pytest.Config) -> None:
         config.pluginmanager.register(session.count, "convergence-count")
 
 
-def end_traceback_at_user(call: pytest.CallInfo[None]) -> None:
-    """Where an error is the user's to mend, the way through this package explains nothing."""
-    if call.excinfo is None or not isinstance(call.excinfo.value, ConvergenceError):
-        return
-    package = str(Path(__file__).parent)
-    last, entry = None, call.excinfo.value.__traceback__
-    while entry is not None and not entry.tb_frame.f_code.co_filename.startswith(package):
-        last, entry = entry, entry.tb_next
-    if last is not None:
-        last.tb_next = None
-
-
 def session_of(config: pytest.Config) -> ConvergenceSession:
     """The session of this process."""
     return config.stash[session_key]
@@ -98,18 +84,6 @@ def forget_session(config: pytest.Config) -> None:
         session.forget()
 
 
-class ReportReader:
-    """Takes the results off the reports, on the process that reports."""
-
-    def __init__(self, record: RunRecord) -> None:
-        self._record = record
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Called for each phase of each test, here or relayed from a worker."""
-        self._record.add(report)
-
-
 class ConvergenceSession:
     """What hooks forward to. A run without evals never gets past its first attributes."""
 
@@ -120,17 +94,16 @@ class ConvergenceSession:
         self.run = self.worker.run or name_run(config)
         self.count = ReportCount() if is_controller(config) else None
         self.record = RunRecord()
+        self.reports = ReportWriter(config, settings, crossing=not self.worker.alone)
         self.selected: list[pytest.Item] = []
         self._evaluation: Evaluation | None = None
         self._outputs: Outputs | None = None
         self._forecast: list[str] = []
-        self._repeats: Repeats | None = None
         self._interrupted = False
         self._last_words: list[str] = []
         self.made: set[str] = set()
         self.keeper: Keeper | None = None
         self.failures: Failures | None = None
-        self._latest: tuple[Sequence[CaseResponses], list[dict[str, Any]]] | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -268,61 +241,6 @@ class ConvergenceSession:
         test = self.test_of(item)
         return Convergence(Panel(test), test.declaration, test.results)
 
-    def tell(
-        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
-    ) -> None:
-        """Make a report say what its test found, or what kept it from finding anything."""
-        self.attach(item, report)
-        error = call.excinfo.value if call.excinfo is not None else None
-        if report.failed and isinstance(error, ConvergenceError):
-            if self._repeats is None:
-                from pytest_convergence.repeats import Repeats
-
-                self._repeats = Repeats()
-            self._repeats.tell(item, error, report, whole=self.config.option.verbose > 1)
-
-    def attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        """Put a test's results on the report of its call (or of the phase that ended it)."""
-        if report.when == "teardown" or (report.when == "setup" and report.passed):
-            return
-        entries = self._entries(item)
-        if entries:
-            from pytest_convergence.report.junit import properties
-            from pytest_convergence.report.pytest_html import add_panels
-
-            # The teardown's report, from which JUnit takes them, has the item's.
-            item.user_properties += properties(entries)
-            add_panels(self.config, report, entries)
-        if entries or is_eval(item):
-            setattr(report, ATTRIBUTE, as_attribute(entries, crossing=not self.worker.alone))
-
-    def _entries(self, item: pytest.Item) -> list[Mapping[str, Any]]:
-        results = item.stash.get(results_key, [])
-        if not results:
-            return []
-        kind = "group" if is_group(item) else "case"
-        from pytest_convergence.garbage import collector_paused
-        from pytest_convergence.runs import result_entry
-
-        with collector_paused():
-            entries: list[Mapping[str, Any]] = [
-                {"kind": kind, "result": result_entry(result), "cases": self._cases_of(result)}
-                for result in results
-            ]
-        if self.settings["baseline"] is not None or self.settings["candidate"] is not None:
-            from pytest_convergence.baseline.gate import with_gate
-
-            entries = with_gate(entries, item, results)
-        return entries
-
-    def _cases_of(self, result: Result) -> list[dict[str, Any]]:
-        """A test with all prompts and the group behind it have the same cases: made once."""
-        from pytest_convergence.runs import case_entry
-
-        if self._latest is None or self._latest[0] is not result.cases:
-            self._latest = (result.cases, [case_entry(case) for case in result.cases])
-        return self._latest[1]
-
     @contextmanager
     def running(self, session: pytest.Session) -> Iterator[None]:
         """While all tests run: show how sampling comes on; then count what is no success."""
@@ -443,7 +361,8 @@ class ConvergenceSession:
                 embedding.forget()
             self._evaluation = None
             release()
-        self._outputs = self._latest = None
+        self.reports.forget()
+        self._outputs = None
 
     def _fail(self, session: pytest.Session, problem: str) -> None:
         self.record.problems.append(problem)
