@@ -178,3 +178,31 @@ def test_a_folder_that_cannot_be_written_is_reported_as_such(
     assert ".convergence" in output
     assert "How to fix:" in output
     assert "INTERNALERROR" not in output
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_most_frequent_reasons_for_what_is_missing_are_told(
+    pytester: pytest.Pytester, workers: int
+) -> None:
+    pytester.makepyfile(test_evals=EVAL)
+
+    def failing(asked: Asked) -> Reply:
+        if asked.model == "a":
+            return Reply(text="fine")
+        error = {"message": "the \x1b[2Jmelted GPU", "type": "server_error"}
+        if asked.prompt == "p5":
+            error = {"message": "the queue is full", "type": "overloaded"}
+        return Reply(status=500, body=json.dumps({"error": error}).encode())
+
+    with ChatServer(failing).running() as server:
+        arguments = (panel(server, "a", "b"), RECORD, "--convergence-max-retries=0")
+        live = run(pytester, *arguments, workers=workers)
+        replayed = run(pytester, panel(server, "a", "b"), workers=workers)
+    for result in (live, replayed):
+        result.stdout.fnmatch_lines(
+            [
+                "  local/b: 12 error of 12",
+                "      10 x HTTP 500 server_error: the \\x1b?2Jmelted GPU; 2 x HTTP 500 overlo*",
+            ]
+        )
+        assert "\x1b[2J" not in result.stdout.str()

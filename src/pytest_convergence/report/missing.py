@@ -13,8 +13,10 @@ from pytest_convergence.text import printable
 _MODELS = 8
 _REASONS = 3
 _INDENT = 6
-# Request ids and the like, which make one reason look like many.
-_VARYING = re.compile(r"\b(?=[\w-]*\d)[\w-]{8,}")
+# Which call it was, which a final failure names at its end.
+_CALL = re.compile(r" \[[^\[\]]*, sample \d+ of prompt .*\]$", re.DOTALL)
+# Request ids, attempts and the like, which make one reason look like many.
+_VARYING = re.compile(r"\b(?=[\w-]*\d)[\w-]{8,}| \(\d+ attempts\)")
 
 
 def missing_rows(
@@ -57,7 +59,7 @@ def reasons_by_model(run: Mapping[str, Any]) -> dict[str, Counter[tuple[str, str
     counts: dict[str, Counter[tuple[str, str]]] = {}
     first: dict[tuple[str, str], str] = {}
     for missing in _each_once(run):
-        kind, reason = str(missing["kind"]), str(missing["reason"])
+        kind, reason = str(missing["kind"]), _CALL.sub("", str(missing["reason"]))
         alike = first.setdefault((kind, _VARYING.sub("", reason)), reason)
         counts.setdefault(missing["model"], Counter())[kind, alike] += 1
     return counts
@@ -86,7 +88,7 @@ def _why(
     more = f"; {len(told) - _REASONS} more" if len(told) > _REASONS else ""
     shown = told[:_REASONS]
     room = width - _INDENT - len(more)
-    rest = [f"; {shortened(one, room // len(shown) - 2, signs)}" for one in shown[1:]]
+    rest = [f"; {shortened(one, room // (len(shown) + 1) - 2, signs)}" for one in shown[1:]]
     # The most frequent has all that the others leave.
     first = shortened(shown[0], room - sum(map(seen_width, rest)), signs)
     return [" " * _INDENT + "".join([first, *rest]) + more]

@@ -186,7 +186,7 @@ def _write_missing(
     lacking = [model for model in models if model["missing"]]
     hopeless = [m["name"] for m in lacking if sum(m["missing"].values()) == m["responses"]]
     rest = [model["name"] for model in models if model["name"] not in hopeless]
-    if hopeless and rest and len(",".join(rest)) < 600:
+    if hopeless and len(rest) > 1 and len(",".join(rest)) < 600:
         terminal.write_line(
             f"  {_counted(len(hopeless), 'model')} never answered; judge the others with\n"
             f"  --convergence-models={printable(','.join(rest))}"
