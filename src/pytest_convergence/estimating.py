@@ -16,8 +16,7 @@ from pytest_convergence.judging import DEFAULT_LEVEL, Question
 from pytest_convergence.metrics.convergence import estimate_group, estimate_prompt
 from pytest_convergence.metrics.distributions import (
     hybrid_pairs,
-    js_similarity,
-    total_variation,
+    measure_of,
 )
 from pytest_convergence.metrics.kernels import estimate_kernel
 from pytest_convergence.metrics.pair_tables import (
@@ -27,7 +26,7 @@ from pytest_convergence.metrics.pair_tables import (
 )
 from pytest_convergence.metrics.summaries import Floats, Summaries
 from pytest_convergence.represent.kernels import TextKernel
-from pytest_convergence.represent.representation import PAIR_METRICS
+from pytest_convergence.represent.representation import COUNT_METRICS, PAIR_METRICS
 from pytest_convergence.stats.permutation import same_model_test
 
 if TYPE_CHECKING:
@@ -134,10 +133,8 @@ def _table(
     question: Question, represented: Represented, present: Sequence[int], prompt: int
 ) -> Floats:
     blocks = [np.asarray(represented.blocks[m][prompt], dtype=np.float64) for m in present]
-    if question.metric == "js":
-        return pair_table(js_similarity, blocks)
-    if question.metric == "total-variation":
-        return pair_table(lambda a, b: 1.0 - float(total_variation(a, b)), blocks)
+    if question.metric in COUNT_METRICS:
+        return pair_table(measure_of(str(question.metric)), blocks)
     texts = [represented.texts[m][prompt] for m in present]
     usable = [i for i, block in enumerate(blocks) if len(block)]
     means = np.array([blocks[i].mean(axis=0) for i in usable]).reshape(len(usable), -1)

@@ -288,3 +288,25 @@ def test_embedding_like_metrics_are_gated_by_their_sums(pytester: pytest.Pyteste
     run(project, REWRITE, BASELINE).assert_outcomes(passed=18)
     behave(project, off=["b"], on="q")
     run(project, REWRITE, BASELINE).assert_outcomes(passed=17, failed=1)
+
+
+@pytest.mark.parametrize("metric", ["js", "total-variation"])
+@pytest.mark.parametrize("label", ["", "label=lambda r, d: r.text.split()[0], "])
+def test_distributions_of_labels_or_texts_are_gated_by_their_counts(
+    pytester: pytest.Pytester, metric: str, label: str
+) -> None:
+    suite = SUITE.replace('metric="exact"', f'{label}metric="{metric}"').replace("(8)", "(12)")
+    project = gated_project(pytester, suite)
+    run(project, RECORD, *UPDATE).assert_outcomes(passed=26)
+    kept = json.loads((project.path / "base.json").read_text())["groups"]
+    named = {entry["metric"].split(".")[0] for entry in kept.values()}
+    assert named == ({f"{metric} of label:test_evals"} if label else {metric})
+    again = run(project, BASELINE, "--convergence-require-baseline")
+    assert again.ret == 0
+    behave(project, salt=1)
+    run(project, REWRITE, BASELINE).assert_outcomes(passed=26)
+    behave(project, off=["b"], on="q")
+    result = run(project, REWRITE, BASELINE, JSON)
+    result.assert_outcomes(passed=25, failed=1)
+    assert outcome(project.path / "run.json") == {"letters": "unchanged", "numbers": "regressed"}
+    result.stdout.fnmatch_lines(["*regressed: similarity *mine/b with the others*"])

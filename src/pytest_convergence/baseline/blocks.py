@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_convergence.baseline.features import Cell, examples_of, short_hash
+from pytest_convergence.judging import labeller_name
 from pytest_convergence.metrics.estimates import GroupEstimate
+from pytest_convergence.represent.representation import COUNT_METRICS
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Case, Group
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 # Raised when a built-in metric gives other features for the same texts.
 METRIC_VERSION = 1
 
-_MATCHING = ("exact", "normalized")
+_MATCHING = ("exact", "normalized", *COUNT_METRICS)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def block_of(
     return GroupBlock(
         capability=group.capability,
         arm=group.arm,
-        metric=question.metric_name,
+        metric=_kept_metric(question),
         metric_version=METRIC_VERSION,
         embedder=_embedder(question, cases, evaluation),
         samples=result.samples,
@@ -176,6 +178,18 @@ def model_blocks(
         )
         for name in models
     }
+
+
+def _of_labels(question: Question) -> bool:
+    """Whether a measure of two distributions is one of labels, not of texts."""
+    return question.metric in COUNT_METRICS and question.labeller is not None
+
+
+def _kept_metric(question: Question) -> str:
+    """The metric's name with the labeller's, wherever labels are what is compared."""
+    if not _of_labels(question):
+        return question.metric_name
+    return f"{question.metric_name} of label:{labeller_name(question.labeller)}"
 
 
 def prompt_hash(case: Case) -> str:
@@ -275,13 +289,13 @@ def _labels(
     question: Question, represented: Represented, row: int, position: int, texts: Sequence[str]
 ) -> dict[str, int] | None:
     """Counts of labels or matching keys; None where the metric has no such thing."""
-    if question.metric == "label":
+    if question.metric == "label" or _of_labels(question):
         cell = represented.labels[row][position]
         values = [str(label.value) for label in cell if label.missing is None]
     elif question.metric in _MATCHING:
         from pytest_convergence.represent.ngrams import normalize_text
 
-        key = normalize_text if question.metric == "normalized" else str
+        key = str if question.metric == "exact" else normalize_text
         values = [short_hash(key(text)) for text in texts]
     else:
         return None

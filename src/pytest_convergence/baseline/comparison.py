@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from pytest_convergence.metrics.convergence import estimate_group
 from pytest_convergence.metrics.summaries import Floats
 from pytest_convergence.stats.change import Change, distribution_shift
 from pytest_convergence.stats.gating import Look, Recording, look, pair_weights
-
-if TYPE_CHECKING:
-    from pytest_convergence.metrics.estimates import GroupEstimate
 
 
 def compare(
@@ -104,15 +101,16 @@ def _decide(sides: Sides, rule: Rule) -> Decision:
         difference=found.change.difference,
         low=found.change.interval.low,
         high=found.change.interval.high,
-        pvalue=_for_the_worse(found.change, rule),
+        pvalue=for_the_worse(found.change, rule),
         method=found.change.interval.method,
         models=_models(sides, (first, second), found, quantity, rule),
         moved=most_moved(before.prompts, before.by_prompt, after.by_prompt),
-        examples=_examples(sides, before, after, rule),
+        examples=worst_example(sides, after.by_prompt - before.by_prompt, rule),
     )
 
 
-def _for_the_worse(change: Change, rule: Rule) -> float:
+def for_the_worse(change: Change, rule: Rule) -> float:
+    """The p value of a change for the worse, by what the test guards."""
     return change.falling if rule.direction == "converges" else change.rising
 
 
@@ -137,7 +135,7 @@ def _models(
                 difference=None if change is None else change.difference,
                 low=None if change is None else change.interval.low,
                 high=None if change is None else change.interval.high,
-                pvalue=None if change is None else _for_the_worse(change, rule),
+                pvalue=None if change is None else for_the_worse(change, rule),
                 movement=found.moves[position] if found.moves else "unchanged",
                 mmd2=None if shift is None else shift.mmd2,
                 mmd_pvalue=None if shift is None else shift.pvalue,
@@ -153,11 +151,12 @@ def _finite(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _examples(
-    sides: Sides, before: GroupEstimate, after: GroupEstimate, rule: Rule
-) -> tuple[OldAndNew, ...]:
-    """The model that moved most on the prompt that moved most for the worse."""
-    moves = np.nan_to_num(after.by_prompt - before.by_prompt)
+def worst_example(sides: Sides, by_prompt: Floats, rule: Rule) -> tuple[OldAndNew, ...]:
+    """The model that moved most on the prompt that moved most for the worse.
+
+    ``by_prompt`` is by how much the similarity rose on each prompt, shape (P,).
+    """
+    moves = np.nan_to_num(by_prompt)
     prompt = int(np.argmin(moves) if rule.direction == "converges" else np.argmax(moves))
     safe = [np.maximum(s.counts[:, prompt], 1)[:, None] for s in (sides.before, sides.after)]
     shift = sides.after.sums[:, prompt] / safe[1] - sides.before.sums[:, prompt] / safe[0]

@@ -14,6 +14,7 @@ from pytest_convergence.baseline.blocks import GroupBlock, block_of
 from pytest_convergence.baseline.comparison import compare
 from pytest_convergence.baseline.decision import Decision, Rule
 from pytest_convergence.baseline.file import read_baseline
+from pytest_convergence.baseline.pair_metrics import compare_pairs
 from pytest_convergence.baseline.rate_blocks import Block, RateBlock, rate_block_of
 from pytest_convergence.baseline.rates import RateRule, compare_rates
 from pytest_convergence.declaration import gated_names
@@ -21,7 +22,7 @@ from pytest_convergence.errors import BaselineError
 from pytest_convergence.judging import representation_of
 from pytest_convergence.rates import RateResult
 from pytest_convergence.represent.kernels import TextKernel
-from pytest_convergence.represent.representation import PAIR_METRICS
+from pytest_convergence.represent.representation import COUNT_METRICS
 from pytest_convergence.results import ConvergenceResult
 
 if TYPE_CHECKING:
@@ -128,25 +129,31 @@ class Gate:
         cases: Sequence[SampledCase],
         evaluation: Evaluation,
     ) -> tuple[Block | None, Decision]:
-        if question.metric in PAIR_METRICS or isinstance(question.metric, TextKernel):
+        if question.metric == "hybrid" or isinstance(question.metric, TextKernel):
             return None, _not_kept(question.metric_name)
         represented = representation_of(question, cases, result.models, evaluation.vectors)
         block = block_of(group, question, result, represented, cases, evaluation)
+        before = known if isinstance(known, GroupBlock) else None
+        families = {case.prompt_id: case.family for case in cases}
+        rule = Rule(
+            direction=group.declaration.direction,
+            smallest_effect=group.declaration.smallest_effect,
+            groups=max(len(self.baseline), 1),
+            seed=question.seed,
+        )
+        if question.metric in COUNT_METRICS:
+            metric = str(question.metric)
+            return block, compare_pairs(before, block, metric=metric, families=families, rule=rule)
         decision = compare(
-            known if isinstance(known, GroupBlock) else None,
+            before,
             block,
             features={
                 (model, case.prompt_id): np.asarray(represented.blocks[row][position])
                 for row, model in enumerate(result.models)
                 for position, case in enumerate(cases)
             },
-            families={case.prompt_id: case.family for case in cases},
-            rule=Rule(
-                direction=group.declaration.direction,
-                smallest_effect=group.declaration.smallest_effect,
-                groups=max(len(self.baseline), 1),
-                seed=question.seed,
-            ),
+            families=families,
+            rule=rule,
         )
         return block, decision
 
@@ -155,10 +162,11 @@ def _not_kept(metric: str) -> Decision:
     """Of a metric that is a function of more than sums of features."""
     return Decision(
         "stale",
-        f"metric {metric} is a number for two texts or two sets of them, and a baseline keeps "
+        f"metric {metric} compares texts with texts, and a baseline keeps counts of labels and "
         "sums of features: its groups are never compared",
-        fix="blessing does not help: assert a threshold in the test itself, or use a metric "
-        "that is gated (label, exact, normalized, embedding, char-ngrams, word-ngrams)",
+        fix="blessing does not help: assert a threshold in the test itself, or use a metric that "
+        "is gated (label, js, total-variation, exact, normalized, embedding, char-ngrams, "
+        "word-ngrams)",
     )
 
 

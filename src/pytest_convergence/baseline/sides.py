@@ -89,7 +89,7 @@ def sides_of(
         anew and (before.models[model].copies or after.models[model].copies)
         for model, anew in zip(models, redrawn, strict=True)
     )
-    labelled = after.metric.startswith("label:")
+    labelled = "label:" in after.metric
     return Sides((old, new), first, second, both, redrawn, copies, labelled)
 
 

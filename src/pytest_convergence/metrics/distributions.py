@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,13 @@ def total_variation(first: ArrayLike, second: ArrayLike, *, smoothing: float = 0
     """Half the sum of absolute differences: the largest difference in any event's probability."""
     p, q = probabilities(first, smoothing=smoothing), probabilities(second, smoothing=smoothing)
     return _scalar(np.abs(p - q).sum(axis=-1) / 2)
+
+
+def measure_of(metric: str) -> Callable[[ArrayLike, ArrayLike], float]:
+    """The similarity of two vectors of counts that ``"js"`` or ``"total-variation"`` names."""
+    if metric == "js":
+        return lambda first, second: float(js_similarity(first, second))
+    return lambda first, second: 1.0 - float(total_variation(first, second))
 
 
 @dataclass(frozen=True, slots=True)

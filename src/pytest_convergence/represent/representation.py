@@ -22,6 +22,8 @@ Vectors: TypeAlias = Callable[[Mapping[Path, Sequence[str]]], Mapping[Path, NDAr
 TEXT_METRICS = ("embedding", "exact", "normalized", "char-ngrams", "word-ngrams")
 # Measures of two models' answer distributions or pooled words: similarities without a score.
 PAIR_METRICS = ("hybrid", "js", "total-variation")
+# Those of them that are functions of label counts.
+COUNT_METRICS = ("js", "total-variation")
 METRICS = (*TEXT_METRICS, "label", *PAIR_METRICS)
 
 # Above this many labels the ones seen once are left out of the one-hot columns: they match nothing.
@@ -91,7 +93,7 @@ def represent(
     """
     check_metric(metric, labeller)
     labels = label_responses(cases, models, labeller)
-    by_distribution = metric in ("js", "total-variation")
+    by_distribution = metric in COUNT_METRICS
     if labeller is not None and (metric == "label" or by_distribution):
         missing = [[[label.missing for label in cell] for cell in row] for row in labels]
         values = [

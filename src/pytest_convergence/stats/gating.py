@@ -8,7 +8,7 @@ taken as pairs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -197,6 +197,24 @@ class Look:
     members: tuple[Change | None, ...]
     moves: tuple[Movement, ...]
 
+    @classmethod
+    def of(
+        cls,
+        change: Change,
+        members: tuple[Change | None, ...],
+        judged: Callable[[Change], Movement],
+    ) -> Look:
+        """The group's look and its members', each judged alike; None where there is nothing."""
+        own = judged(change)
+        moves = tuple("unchanged" if one is None else judged(one) for one in members)
+        found = {own, *moves}
+        overall: Movement = "unchanged"
+        if "regressed" in found:
+            overall = "regressed"
+        elif "improved" in found:
+            overall = "improved"
+        return cls(overall, change, own, members, moves)
+
 
 def look(
     before: Recording,
@@ -230,9 +248,7 @@ def look(
             before, after, weights=weights, redrawn=redrawn, quantity=quantity, seed=seed
         )
 
-    def judged(change: Change | None) -> Movement:
-        if change is None:
-            return "unchanged"
+    def judged(change: Change) -> Movement:
         return movement(
             change,
             direction=direction,
@@ -245,11 +261,4 @@ def look(
     if change is None:
         raise ValueError("no two models share a prompt")
     members = tuple(seen(member) for member in range(models)) if models > 2 else ()
-    own, moves = judged(change), tuple(map(judged, members))
-    found = {own, *moves}
-    overall: Movement = "unchanged"
-    if "regressed" in found:
-        overall = "regressed"
-    elif "improved" in found:
-        overall = "improved"
-    return Look(overall, change, own, members, moves)
+    return Look.of(change, members, judged)

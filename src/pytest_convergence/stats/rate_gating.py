@@ -110,9 +110,7 @@ def look_at_rates(
     if not len(known):
         raise ValueError("no model has a usable answer to the same prompt before and after")
 
-    def judged(change: Change | None) -> Movement:
-        if change is None:
-            return "unchanged"
+    def judged(change: Change) -> Movement:
         return movement(
             change,
             direction="converges" if direction == "at_least" else "diverges",
@@ -126,14 +124,7 @@ def look_at_rates(
         rate_change(pair, np.array([m]), seed=seed) if m in known else None
         for m in range(models if models > 1 else 0)
     )
-    own, moves = judged(change), tuple(map(judged, members))
-    found = {own, *moves}
-    overall: Movement = "unchanged"
-    if "regressed" in found:
-        overall = "regressed"
-    elif "improved" in found:
-        overall = "improved"
-    return Look(overall, change, own, members, moves)
+    return Look.of(change, members, judged)
 
 
 def rate_change(
