@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _ParameterSet = type(pytest.param(None))
 
+# What a group is judged by, and compared with its baseline.
+_OF_A_GROUP = (
+    *("metric", "label", "threshold", "direction", "confidence", "max_missing"),
+    *("at_least", "at_most", "value", "smallest_effect", "margin"),
+)
+
 cases_key = pytest.StashKey[tuple[Case, ...]]()
 
 
@@ -99,7 +105,7 @@ def _check_one_mind(identity: str, cases: Sequence[Case]) -> None:
     """A group is judged by one declaration."""
     first = cases[0].declaration
     for case in cases:
-        for name in ("metric", "label", "threshold", "direction", "confidence", "max_missing"):
+        for name in _OF_A_GROUP:
             if getattr(case.declaration, name) != getattr(first, name):
                 raise SettingsError(
                     f"{identity}: its prompts are declared with different {name}s",

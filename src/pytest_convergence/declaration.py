@@ -46,8 +46,9 @@ class Declaration:
 
     ``threshold`` is for the group's score. ``metric`` and ``label`` name a registered one or are
     callables. ``models`` are specs. ``max_missing`` is the share of prompts that one model may
-    lack before its group is incomplete. ``smallest_effect`` is the change of score that the
-    baseline's gate calls a regression, ``margin`` the one an equivalence test tolerates.
+    lack before its group is incomplete. ``smallest_effect`` is the change of a score or a
+    rate that the baseline's gate calls a regression, ``margin`` the one an equivalence test
+    tolerates.
     ``at_least`` and ``at_most`` bound each model's rate of ``value`` (right answers, where it is
     None) over the group.
     """

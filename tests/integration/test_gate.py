@@ -310,3 +310,12 @@ def test_distributions_of_labels_or_texts_are_gated_by_their_counts(
     result.assert_outcomes(passed=25, failed=1)
     assert outcome(project.path / "run.json") == {"letters": "unchanged", "numbers": "regressed"}
     result.stdout.fnmatch_lines(["*regressed: similarity *mine/b with the others*"])
+
+
+def test_a_score_that_a_panel_of_one_cannot_have_is_stale(blessed: pytest.Pytester) -> None:
+    alone = "--convergence-models=mine/a"
+    result = run(blessed, BASELINE, alone)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*stale*test_letters*a score needs two models*"])
+    required = run(blessed, BASELINE, alone, "--convergence-require-baseline")
+    required.assert_outcomes(passed=16, failed=2)
