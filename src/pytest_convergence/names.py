@@ -175,9 +175,23 @@ class Names:
         return labeller
 
     def check(self, declaration: Declaration, where: str) -> None:
-        """Refuse what could not be judged before anything is sampled for it; see `measure`."""
+        """Refuse what could not be judged before anything is sampled for it.
+
+        Raises
+        ------
+        ConvergenceError
+            As `measure` does, and for a bound on a rate without a labeller.
+        """
         metric, label = declaration.metric, declaration.label
-        asked = tuple(one if isinstance(one, str) else id(one) for one in (metric, label))
-        if asked not in self._checked:
-            self.measure(metric, label, where)
-            self._checked.add(asked)
+        rate = declaration.at_least is not None or declaration.at_most is not None
+        asked = (*(one if isinstance(one, str) else id(one) for one in (metric, label)), rate)
+        if asked in self._checked:
+            return
+        labeller = self.measure(metric, label, where)
+        if rate and labeller is None:
+            raise SettingsError(
+                f"{where}: at_least and at_most need a labeller",
+                details=["they bound a rate, the share of responses with a label"],
+                fix=["give the marker label=…"],
+            )
+        self._checked.add(asked)

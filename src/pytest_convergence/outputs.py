@@ -76,7 +76,8 @@ class Outputs:
             # A controller collects nothing, so this is the first it can say.
             terminal.write_line(header_line(session.settings, len(session.record.evals)))
         self.run["problems"] = list(session.record.problems)
-        write_summary(terminal, self.run, verbose=session.config.option.verbose)
+        panel, verbose = session.settings["models"], session.config.option.verbose
+        write_summary(terminal, self.run, verbose=verbose, panel=panel)
         lines = sampling_lines(self.run["sampling"])
         if session.settings["responses"] is not None and session.evaluation.recorded is not None:
             lines += recorded_lines(session.evaluation.recorded, self.run["cases"])

@@ -51,6 +51,7 @@ def test_fine(prompt, models):
         ('metric="exakt"', "unknown metric 'exakt'", "name one of them*"),
         ('label="refusl"', "there is no labeller 'refusl'", "did you mean 'refusal'*"),
         ('metric="label"', 'metric="label" needs a labeller', "give the marker label=*"),
+        ("at_least=0.9", "at_least and at_most need a labeller", "give the marker label=*"),
     ],
 )
 def test_what_cannot_be_judged_is_never_sampled(

@@ -306,3 +306,16 @@ def test_a_table_tells_what_alone_made_a_group_fail(fields: dict[str, Any], show
     assert [one["id"] for one in worst_first([good, group("bad", **fields)])][-1] == good["id"] or (
         fields.get("passed")
     )
+
+
+def test_the_command_for_the_models_that_answered_names_them_as_the_panel_did() -> None:
+    found = run(groups=[group("x")])
+    found["models"][0]["missing"] = {"error": 9}
+    terminal = Reporter(80)
+    panel = ["a", "b@http://localhost:8000/v1?x=1&y=2", "c"]
+    write_summary(terminal, found, verbose=0, panel=panel)
+    wanted = "  '--convergence-models=b@http://localhost:8000/v1?x=1&y=2,c'"
+    assert wanted in terminal.lines()
+    assert "  --convergence-models=b,c" in written(found)
+    found["models"][1]["missing"] = {"error": 9}
+    assert not any("--convergence-models" in line for line in written(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,9 @@ def header_line(settings: Settings, evals: int) -> str:
     return f"convergence: {evals} evals, {source}"
 
 
-def write_summary(terminal: Any, run: Mapping[str, Any], *, verbose: int) -> None:
+def write_summary(
+    terminal: Any, run: Mapping[str, Any], *, verbose: int, panel: Sequence[str] = ()
+) -> None:
     """Write the summary of a run.
 
     Parameters
@@ -46,11 +49,13 @@ def write_summary(terminal: Any, run: Mapping[str, Any], *, verbose: int) -> Non
         pytest's terminal reporter.
     verbose
         pytest's verbosity: below 0 only the last line, above 1 every case, name and matrix.
+    panel
+        The models' specs where the settings name them, for a command that names fewer.
     """
     groups, cases = run["groups"], [case for case in run["cases"] if "verdict" in case]
     checks = run.get("checks", [])
     if verbose >= 0:
-        _write_whole(terminal, run, cases, everything=verbose > 1)
+        _write_whole(terminal, run, cases, panel, everything=verbose > 1)
     for problem in run["problems"]:
         terminal.write_line(f"convergence: {printable(problem)}", red=True)
     failed = any(not entry["passed"] for entry in (*groups, *cases, *checks)) or bool(
@@ -63,6 +68,7 @@ def _write_whole(
     terminal: Any,
     run: Mapping[str, Any],
     cases: Sequence[Mapping[str, Any]],
+    panel: Sequence[str],
     *,
     everything: bool,
 ) -> None:
@@ -85,7 +91,7 @@ def _write_whole(
         terminal.write_line("* unsettled: the interval straddles the threshold")
     if any(map(asserted_to_diverge, (*groups, *cases[:few]))):
         terminal.write_line("asserted to diverge: (ok) it does, (!) it does not")
-    _write_missing(terminal, run, signs, everything=everything)
+    _write_missing(terminal, run, panel, signs, everything=everything)
     _write_matrices(terminal, groups, signs, everything=everything)
     for line in (*gate_lines(run), *swap_lines(groups)):
         terminal.write_line(line)
@@ -177,19 +183,29 @@ def _of_group(entry: Mapping[str, Any]) -> bool:
 
 
 def _write_missing(
-    terminal: Any, run: Mapping[str, Any], signs: Signs, *, everything: bool
+    terminal: Any,
+    run: Mapping[str, Any],
+    panel: Sequence[str],
+    signs: Signs,
+    *,
+    everything: bool,
 ) -> None:
     rows = missing_rows(run, terminal._tw.fullwidth, signs, everything=everything)
     for number, row in enumerate(rows):
         terminal.write_line(row, bold=number == 0)
-    models = run["models"]
-    lacking = [model for model in models if model["missing"]]
-    hopeless = [m["name"] for m in lacking if sum(m["missing"].values()) == m["responses"]]
-    rest = [model["name"] for model in models if model["name"] not in hopeless]
-    if hopeless and len(rest) > 1 and len(",".join(rest)) < 600:
+    hopeless = [
+        model["name"]
+        for model in run["models"]
+        if model["missing"] and sum(model["missing"].values()) == model["responses"]
+    ]
+    rest = [model["name"] for model in run["models"] if model["name"] not in hopeless]
+    # The run names models without their base URLs; a command needs them.
+    specs = {spec.partition("@http")[0]: spec for spec in panel}
+    option = shlex.quote(f"--convergence-models={','.join(specs.get(one, one) for one in rest)}")
+    if hopeless and len(rest) > 1 and len(option) < 600:
         terminal.write_line(
             f"  {_counted(len(hopeless), 'model')} never answered; judge the others with\n"
-            f"  --convergence-models={printable(','.join(rest))}"
+            f"  {printable(option)}"
         )
 
 
