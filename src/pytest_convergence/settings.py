@@ -318,6 +318,9 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
             values[option.name] = _fallback(option, config, environ)
         if option.name in _REPEATED and given is not None:
             repeated.append(f"{option.option}={given}")
+    for override in config.getoption("override_ini", None) or ():
+        if override.startswith("convergence_"):
+            repeated += ["-o", override]
     invocation = config.invocation_params.dir
     return Settings(config.rootpath, values, frozenset(explicit), beneath, invocation, repeated)
 

@@ -101,7 +101,7 @@ def test_the_command_that_is_printed_records_what_was_asked_for(
     monkeypatch.chdir(tests.path / folder)
     asked = (
         "--convergence-models=mine/c,mine/a",
-        "--convergence-samples=3",
+        *("-o", "convergence_samples=3"),
         "--convergence-decoding=stop=x y,temperature=0.5",
     )
     test = str(tests.path / "test_evals.py")
