@@ -226,6 +226,58 @@ def test_http_proxy_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert proxy.asked[0].path == "http://api.example.com/v1/chat/completions"
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_is_not_there_is_named_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    begun = time.monotonic()
+    said = reason(one(tmp_path, "http://api.example.com/v1"))
+    assert time.monotonic() - begun < 5
+    assert "no connection" in said
+    assert "test/m0, sample 0 of prompt 'q0', http://api.example.com/v1" in said
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_refuses_is_named_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, status: int
+) -> None:
+    with ChatServer(lambda asked: Reply(status, b"<html>Squid</html>")).running() as proxy:
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy.url.removesuffix("/v1"))
+        monkeypatch.setenv("NO_PROXY", "")
+        begun = time.monotonic()
+        said = reason(one(tmp_path, f"{scheme}://api.example.com/v1"))
+        assert time.monotonic() - begun < 5
+        assert str(status) in said
+        assert f"test/m0, sample 0 of prompt 'q0', {scheme}://api.example.com/v1" in said
+        assert 1 <= len(proxy.asked) <= 2
+
+
+def test_no_proxy_keeps_an_address_off_the_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ChatServer().running() as server:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert one(tmp_path, server.url).missing is None
+
+
+@pytest.mark.parametrize("proxy", ["nonsense://x", "http://[::1", "127.0.0.1:9:9"])
+def test_a_proxy_that_makes_no_sense_is_an_error_that_names_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    with (
+        recording(tmp_path, **QUICK) as sampler,
+        pytest.raises(SamplingError, match="test/m0") as caught,
+    ):
+        sampler.responses(unit(model("http://api.example.com/v1")))
+    assert "fault of pytest-convergence" not in str(caught.value)
+
+
 def test_a_clock_that_jumps_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

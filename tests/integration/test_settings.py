@@ -94,6 +94,9 @@ def test_in_ci_only_the_command_line_can_ask_for_recording(
         ("--convergence-decoding=temperature", "write name=value"),
         ("--convergence-in-flight=0", "a whole number from 1"),
         ("--convergence-max-cost=0", "a number above 0"),
+        ("--convergence-requests-per-minute=0", "a number above 0"),
+        ("--convergence-tokens-per-minute=0", "a number above 0"),
+        ("--convergence-timeout=0", "a number above 0"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_a_usage_error(
