@@ -15,12 +15,14 @@ from pytest_convergence.detect import is_eval
 from pytest_convergence.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pathlib import PurePosixPath
     from types import CodeType
 
     import pytest
 
     from pytest_convergence.declaration import Case
     from pytest_convergence.evaluation import Evaluation
+    from pytest_convergence.models.wire import WireRequest
     from pytest_convergence.represent.labels.asking import ModelAsk
     from pytest_convergence.represent.labels.judges import Judge
     from pytest_convergence.sampling.forecast import ModelForecast
@@ -48,7 +50,8 @@ def forecast_lines(
     for case in cases:
         evaluation.names.check(case.declaration, case.nodeid)
     settings = sampling_settings(evaluation.settings)
-    panel = forecast(evaluation.units(cases), evaluation.recordings, settings)
+    units = evaluation.units(cases)
+    panel = forecast(units, evaluation.recordings, settings)
     questions = list(_questions(evaluation, cases, _answer_tokens(panel)))
     judges = [
         replace(entry, model=f"{entry.model} as judge (estimate)")
@@ -60,7 +63,24 @@ def forecast_lines(
         lines.append(
             "judges: one question for each answer and judge; equal answers are asked about once"
         )
-    return lines + _not_counted(evaluation, items)
+    return lines + _asked_twice(evaluation, units) + _not_counted(evaluation, items)
+
+
+def _asked_twice(evaluation: Evaluation, units: Sequence[Unit]) -> list[str]:
+    """Whether several tests would put the same question to a model, each for itself."""
+    from pytest_convergence.sampling.sampler import is_open
+
+    again = evaluation.settings["retry_missing"]
+    calls: dict[WireRequest, dict[PurePosixPath, int]] = {}
+    for unit in units:
+        found = evaluation.recordings.find(unit)
+        wanted = sum(is_open(outcome, again) for outcome in found)
+        of_test = calls.setdefault(unit.request, {})
+        of_test[unit.cassette] = max(of_test.get(unit.cassette, 0), wanted)
+    repeated = sum(sum(tests.values()) - max(tests.values()) for tests in calls.values())
+    if not repeated:
+        return []
+    return [f"{repeated} of these calls repeat, for another test, a question that one test asks"]
 
 
 def _answer_tokens(panel: Sequence[ModelForecast]) -> dict[str, float]:

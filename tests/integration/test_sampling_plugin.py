@@ -43,6 +43,31 @@ def test_a_dry_run_prints_the_plan_and_calls_nothing(
     assert not (pytester.path / "cassettes").exists()
 
 
+CONTROL = """
+@pytest.mark.convergence(metric="exact", samples=3, prompts={"p0": "p0", "again": "p0", "x": "x"})
+def test_control(models):
+    assert_converges(models, threshold=0)
+    models.sample("p0")
+"""
+
+
+def test_a_question_is_paid_for_once_a_test_and_a_dry_run_tells_of_repeats(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(test_evals=EVAL + CONTROL)
+    with ChatServer(fine).running() as server:
+        arguments = (panel(server, "a", "b"), RECORD)
+        result = run(pytester, *arguments, "--convergence-dry-run")
+        # Of the prompt p0 one test wants two answers of each model, the other three.
+        result.stdout.fnmatch_lines(
+            ["total*36*36*", "4 of these calls repeat, for another test, a question*"]
+        )
+        run(pytester, *arguments)
+        assert len(server.asked) == 2 * (6 * 2 + 2 * 3)
+        result = run(pytester, *arguments, "--convergence-dry-run")
+        result.stdout.no_fnmatch_line("*of these calls repeat*")
+
+
 def test_a_dry_run_names_what_it_cannot_count(pytester: pytest.Pytester) -> None:
     body = "def test_made_up(convergence_models):\n    convergence_models.sample('on the spot')\n"
     pytester.makepyfile(test_evals=EVAL + "\n" + body)
