@@ -53,7 +53,7 @@ def compare(
     return compared(before, after, decide)
 
 
-def _decide(sides: Sides, rule: Rule) -> Decision:
+def _decide(sides: Sides, rule: Rule) -> Decision | str:
     before, after = (
         estimate_group(side, permutations=0, seed=rule.seed) for side in (sides.before, sides.after)
     )
@@ -64,6 +64,21 @@ def _decide(sides: Sides, rule: Rule) -> Decision:
             (sides.before, sides.after), sides.drawn, (before, after), strict=True
         )
     )
+    whole, models = pair_weights(first, second), len(sides.redrawn)
+    if not whole.any():
+        return "no two models share a prompt before and after"
+    same = Decision(
+        "unchanged",
+        quantity=quantity,
+        before=first.value(whole, quantity),
+        after=second.value(whole, quantity),
+        direction=rule.direction,
+        smallest_effect=rule.smallest_effect,
+        groups=rule.groups,
+        looks=1 + models if models > 2 else 1,
+    )
+    if not any(sides.redrawn):
+        return same.of_the_same_recordings()
     found = look(
         first,
         second,
@@ -75,23 +90,6 @@ def _decide(sides: Sides, rule: Rule) -> Decision:
         alpha=ALPHA,
         seed=rule.seed,
     )
-    whole = pair_weights(first, second)
-    same = Decision(
-        "unchanged",
-        quantity=quantity,
-        before=first.value(whole, quantity),
-        after=second.value(whole, quantity),
-        direction=rule.direction,
-        smallest_effect=rule.smallest_effect,
-        groups=rule.groups,
-        looks=1 + len(found.members),
-    )
-    if not any(sides.redrawn):
-        # The same recordings: whatever rounding says, nothing has changed.
-        return replace(
-            same, after=same.before, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
-            method="the recordings are the same",
-        )  # fmt: skip
     pairs = sides.copies or min(before.samples, after.samples) < 2
     families = len(set(sides.after.families)) if pairs else None
     return replace(

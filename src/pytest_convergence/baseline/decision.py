@@ -134,6 +134,13 @@ class Decision:
         uncovered = self.status in ("new", "vanished", "stale", "partial")
         return replace(self, failed=self.status == "regressed" or (required and uncovered))
 
+    def of_the_same_recordings(self) -> Decision:
+        """Where no model was recorded anew nothing has changed, whatever rounding says."""
+        return replace(
+            self, after=self.before, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
+            method="the recordings are the same",
+        )  # fmt: skip
+
     def unreachable(self, families: int | None) -> tuple[str, ...]:
         """A note where so many families, taken as pairs, cannot make any change significant.
 

@@ -58,18 +58,10 @@ def compare_pairs(
 def _decide(sides: Sides, metric: str, rule: Rule) -> Decision | str:
     first, second = (_tables(sides, side, metric) for side in (0, 1))
     tables = PairTables(first, second, sides.after.families)
-    try:
-        found = look_at_pairs(
-            tables,
-            direction=rule.direction,
-            smallest_effect=rule.smallest_effect,
-            groups=rule.groups,
-            alpha=ALPHA,
-            seed=rule.seed,
-        )
-    except ValueError as error:
-        return str(error)
-    old, new = (float(side.mean()) for side in tables.by_family())
+    by_family, models = tables.by_family(), len(sides.redrawn)
+    if not len(by_family[0]):
+        return "no two models share a prompt before and after"
+    old, new = (float(side.mean()) for side in by_family)
     same = Decision(
         "unchanged",
         quantity="similarity",
@@ -78,13 +70,18 @@ def _decide(sides: Sides, metric: str, rule: Rule) -> Decision | str:
         direction=rule.direction,
         smallest_effect=rule.smallest_effect,
         groups=rule.groups,
-        looks=1 + len(found.members),
+        looks=1 + models if models > 2 else 1,
     )
     if not any(sides.redrawn):
-        return replace(
-            same, after=old, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
-            method="the recordings are the same",
-        )  # fmt: skip
+        return same.of_the_same_recordings()
+    found = look_at_pairs(
+        tables,
+        direction=rule.direction,
+        smallest_effect=rule.smallest_effect,
+        groups=rule.groups,
+        alpha=ALPHA,
+        seed=rule.seed,
+    )
     by_prompt = tables.by_prompt()
     return replace(
         same,
@@ -95,7 +92,7 @@ def _decide(sides: Sides, metric: str, rule: Rule) -> Decision | str:
         high=found.change.interval.high,
         pvalue=for_the_worse(found.change, rule),
         method=found.change.interval.method,
-        models=tuple(_model(m, sides, tables, found, rule) for m in range(len(sides.redrawn))),
+        models=tuple(_model(m, sides, tables, found, rule) for m in range(models)),
         moved=most_moved(sides.after.prompts, *by_prompt),
         examples=worst_example(sides, by_prompt[1] - by_prompt[0], rule),
     )

@@ -114,19 +114,10 @@ def _pair(
 
 
 def _decide(sides: Sides, pair: RatePair, rule: RateRule) -> Decision | str:
-    try:
-        found = look_at_rates(
-            pair,
-            direction=rule.bound,
-            smallest_effect=rule.smallest_effect,
-            groups=rule.groups,
-            alpha=ALPHA,
-            seed=rule.seed,
-        )
-    except ValueError as error:
-        return str(error)
-    rates = pair.rates()
+    rates, models = pair.rates(), len(sides.redrawn)
     known = np.isfinite(rates[0])
+    if not known.any():
+        return "no model has a usable answer to the same prompt before and after"
     same = Decision(
         "unchanged",
         before=float(rates[0][known].mean()),
@@ -134,13 +125,18 @@ def _decide(sides: Sides, pair: RatePair, rule: RateRule) -> Decision | str:
         direction=rule.bound,
         smallest_effect=rule.smallest_effect,
         groups=rule.groups,
-        looks=1 + len(found.members),
+        looks=1 + models if models > 1 else 1,
     )
     if not any(sides.redrawn):
-        return replace(
-            same, after=same.before, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
-            method="the recordings are the same",
-        )  # fmt: skip
+        return same.of_the_same_recordings()
+    found = look_at_rates(
+        pair,
+        direction=rule.bound,
+        smallest_effect=rule.smallest_effect,
+        groups=rule.groups,
+        alpha=ALPHA,
+        seed=rule.seed,
+    )
     by_prompt = [_by_prompt(side, pair.shared()) for side in (pair.before, pair.after)]
     pairs = any(np.asarray(pair.by_families) & np.asarray(pair.redrawn))
     families = len(set(pair.families)) if pairs else None
@@ -153,7 +149,7 @@ def _decide(sides: Sides, pair: RatePair, rule: RateRule) -> Decision | str:
         high=found.change.interval.high,
         pvalue=rule.for_the_worse(found.change),
         method=found.change.interval.method,
-        models=tuple(_model(m, sides, rates, found, rule) for m in range(len(rates[0]))),
+        models=tuple(_model(m, sides, rates, found, rule) for m in range(models)),
         moved=most_moved(sides.after.prompts, *by_prompt),
         examples=_examples(sides, pair, rule),
     )
