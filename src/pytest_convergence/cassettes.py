@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from sys import intern
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
@@ -369,17 +370,19 @@ class _Reader:
     def _one(self, request: _Request, response: _Response) -> Recorded:
         wire_response = WireResponse(
             response.status.code,
-            {name.lower(): ", ".join(values) for name, values in response.headers.items()},
+            {intern(name.lower()): ", ".join(values) for name, values in response.headers.items()},
             response.body.string,
         )
         headers = request.headers
         if SAMPLE_HEADER not in headers:
             return self._foreign(request, wire_response)
-        wire_request = self._shared(WireRequest(request.method, request.uri, request.body or ""))
+        # A file says the same method and address thousands of times.
+        method, url = intern(request.method), intern(request.uri)
+        wire_request = self._shared(WireRequest(method, url, request.body or ""))
         sample = int(headers[SAMPLE_HEADER][0])
         self._next[wire_request] = max(self._next.get(wire_request, 0), sample + 1)
         prompt_id, recorded_at = headers[PROMPT_HEADER][0], headers[DATE_HEADER][0]
-        return Recorded(wire_request, sample, prompt_id, wire_response, recorded_at)
+        return Recorded(wire_request, sample, intern(prompt_id), wire_response, intern(recorded_at))
 
     def _foreign(self, request: _Request, response: WireResponse) -> Recorded:
         wire = WireRequest(request.method, request.uri, _canonical(request.body or ""))

@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Group
+    from pytest_convergence.panel import EvalTest
     from pytest_convergence.results import Result
 
 MARKER = "convergence"
@@ -17,6 +18,7 @@ _PLUGIN = "pytest_convergence.plugin"
 
 group_key: pytest.StashKey[Group] = pytest.StashKey()
 results_key: pytest.StashKey[list[Result]] = pytest.StashKey()
+test_key: pytest.StashKey[EvalTest] = pytest.StashKey()
 
 
 def is_eval(item: pytest.Item) -> bool:
@@ -41,3 +43,11 @@ def _our_models(item: pytest.Item) -> bool:
         information.name2fixturedefs.get("models", ()) if information else ()
     )
     return bool(definitions) and definitions[-1].func.__module__ == _PLUGIN
+
+
+def let_go(item: pytest.Item) -> None:
+    """A test that has ended and told what it found needs its results no more."""
+    if results_key in item.stash:
+        del item.stash[results_key]
+    if test_key in item.stash:
+        del item.stash[test_key]

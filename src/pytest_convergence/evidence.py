@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_convergence.results import CaseResponses, MissingResponse, Place
@@ -50,8 +51,7 @@ def case_responses(
             family=case.family,
             responses={model: case.responses[model] for model in models},
             usable={
-                model: tuple(why is None for why in row[position])
-                for model, row in zip(models, missing, strict=True)
+                model: _usable(row[position]) for model, row in zip(models, missing, strict=True)
             },
             labels={
                 model: tuple(row[position])
@@ -66,6 +66,15 @@ def case_responses(
         )
         for position, case in enumerate(cases)
     )
+
+
+def _usable(gaps: Sequence[Missing | None]) -> tuple[bool, ...]:
+    return tuple(why is None for why in gaps) if any(gaps) else _all_usable(len(gaps))
+
+
+@lru_cache(maxsize=64)  # nearly always nothing is missing: one tuple for all of them
+def _all_usable(count: int) -> tuple[bool, ...]:
+    return (True,) * count
 
 
 def _places(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_convergence.detect import is_eval, is_group, results_key
+from pytest_convergence.detect import is_eval, is_group, let_go, results_key
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.record import ATTRIBUTE, RunRecord, as_attribute
 
@@ -74,6 +74,8 @@ class ReportWriter:
 
     def _attach(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Put a test's results on the report of its call (or of the phase that ended it)."""
+        if report.when == "teardown":
+            let_go(item)
         if report.when == "teardown" or (report.when == "setup" and report.passed):
             return
         entries = self._entries(item)

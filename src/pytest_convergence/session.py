@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_convergence.detect import is_eval, results_key
+from pytest_convergence.detect import is_eval, let_go, results_key, test_key
 from pytest_convergence.errors import ConvergenceError, SettingsError
 from pytest_convergence.record import RunRecord, unfinished
 from pytest_convergence.reporting import ReportReader, ReportWriter
@@ -31,8 +31,6 @@ session_key = pytest.StashKey["ConvergenceSession"]()
 _SAMPLING = "convergence_sampling"
 _PROBLEM = "convergence_problem"
 _MADE = "convergence_groups"
-
-test_key = pytest.StashKey["EvalTest"]()
 
 
 def start_session(config: pytest.Config) -> None:
@@ -345,10 +343,7 @@ class ConvergenceSession:
     def forget(self) -> None:
         """Responses and results of this run are not needed any more."""
         for item in self.selected:
-            if results_key in item.stash:
-                del item.stash[results_key]
-            if test_key in item.stash:
-                del item.stash[test_key]
+            let_go(item)
         self.record.entries.clear()
         if self._evaluation is not None:
             from pytest_convergence.garbage import release

@@ -126,13 +126,13 @@ def jackknife_panel(
     """
     everywhere = pair_values(terms, replicated=replicated)
     families = terms.by_family(starts)
-    without = values_without(families, replicated=replicated)
     shared = families.shared > 0
     rows, columns = np.nonzero(_usable(everywhere, shared))
     chosen = (rows, columns)
+    without = values_without(families, rows, columns, replicated=replicated)
     pairs = Jackknifed(
         everywhere.chosen(rows, columns),
-        without.chosen(rows, columns),
+        without,
         shared[chosen],
         _share(families.between[chosen], families.shared[chosen], terms.top),
         terms.top,
@@ -149,7 +149,7 @@ def jackknife_panel(
     )
     prompts = panel.without
     if families is not terms:
-        prompts = values_without(terms, replicated=replicated).chosen(rows, columns).mean()
+        prompts = values_without(terms, rows, columns, replicated=replicated).mean()
     return PanelJackknife(everywhere, rows, columns, pairs, panel, prompts)
 
 

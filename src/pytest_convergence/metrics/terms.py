@@ -192,48 +192,46 @@ def pair_values(terms: PairTerms, *, replicated: bool) -> PairValues:
     replicated
         False where models have one sample a prompt: the ceiling is then 1.
     """
-    return _values(*_totals(terms), ceiling=None if replicated else terms.top)
+    shared, between, cross, partners, within, known = (array.sum(axis=2) for array in terms.arrays)
+    similarity = _ratio(between, shared)
+    own = np.maximum(_ratio(within, known), 0.0)
+    ceiling = np.sqrt(own * own.T) if replicated else _flat(terms.top, similarity)
+    return PairValues(similarity, _ratio(cross, partners), ceiling)
 
 
-def values_without(terms: PairTerms, *, replicated: bool) -> PairValues:
-    """The same with each unit left out in turn, shape (M, M, U).
+def values_without(
+    terms: PairTerms,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    *,
+    replicated: bool,
+) -> PairValues:
+    """The same of K pairs with each unit left out in turn, shape (K, U).
 
     Leaving a unit out of the floor takes its row and its column: ordered pairs of prompts.
     """
-    shared, between, cross, partners, within, known = (
-        total[:, :, None] for total in _totals(terms)
+    there, back = (rows, columns), (columns, rows)
+
+    def left(array: Floats, pairs: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
+        return np.asarray(array.sum(axis=2)[pairs][:, None] - array[pairs])
+
+    similarity = _ratio(left(terms.between, there), left(terms.shared, there))
+    floor = _ratio(
+        left(terms.cross, there) - terms.cross[back],
+        left(terms.partners, there) - terms.partners[there],
     )
-    return _values(
-        shared - terms.shared,
-        between - terms.between,
-        cross - terms.cross - terms.cross.transpose(1, 0, 2),
-        partners - 2.0 * terms.partners,
-        within - terms.within,
-        known - terms.replicated,
-        ceiling=None if replicated else terms.top,
+    if not replicated:
+        return PairValues(similarity, floor, _flat(terms.top, similarity))
+    one, other = (
+        np.maximum(_ratio(left(terms.within, pairs), left(terms.replicated, pairs)), 0.0)
+        for pairs in (there, back)
     )
+    return PairValues(similarity, floor, np.sqrt(one * other))
 
 
-def _totals(terms: PairTerms) -> tuple[Floats, ...]:
-    return tuple(array.sum(axis=2) for array in terms.arrays)
-
-
-def _values(
-    shared: Floats,
-    between: Floats,
-    cross: Floats,
-    partners: Floats,
-    within: Floats,
-    known: Floats,
-    *,
-    ceiling: float | None,
-) -> PairValues:
-    similarity = _ratio(between, shared)
-    floor = _ratio(cross, partners)
-    if ceiling is not None:
-        return PairValues(similarity, floor, np.where(np.isnan(similarity), np.nan, ceiling))
-    own = np.maximum(_ratio(within, known), 0.0)
-    return PairValues(similarity, floor, np.sqrt(own * own.swapaxes(0, 1)))
+def _flat(ceiling: float, similarity: Floats) -> Floats:
+    """The same ceiling wherever there is a similarity."""
+    return np.where(np.isnan(similarity), np.nan, ceiling)
 
 
 def _ratio(sums: Floats, counts: Floats) -> Floats:

@@ -20,6 +20,7 @@ from pytest_convergence.models.reading import (
     date_of,
     failed,
     mapping,
+    name_or_none,
     objects,
     read_body,
     sum_of_counts,
@@ -93,7 +94,7 @@ class AnthropicAdapter:
         if isinstance(body, Response):
             return body
         origin = Origin(
-            served_model=text_or_none(body.get("model")),
+            served_model=name_or_none(body.get("model")),
             provider=self.provider,
             date=date_of(response),
         )

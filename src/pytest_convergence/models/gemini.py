@@ -18,6 +18,7 @@ from pytest_convergence.models.reading import (
     date_of,
     failed,
     mapping,
+    name_or_none,
     objects,
     read_body,
     sum_of_counts,
@@ -98,7 +99,7 @@ class GeminiAdapter:
         if isinstance(body, Response):
             return body
         origin = Origin(
-            served_model=text_or_none(body.get("modelVersion")),
+            served_model=name_or_none(body.get("modelVersion")),
             provider=self.provider,
             date=_created(body.get("createTime")) or date_of(response),
         )

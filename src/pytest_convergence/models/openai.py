@@ -19,6 +19,7 @@ from pytest_convergence.models.reading import (
     error_detail,
     failed,
     mapping,
+    name_or_none,
     objects,
     read_body,
     text_or_none,
@@ -106,9 +107,9 @@ class OpenAIAdapter:
         if isinstance(body, Response):
             return body
         origin = Origin(
-            served_model=text_or_none(body.get("model")),
-            system_fingerprint=text_or_none(body.get("system_fingerprint")),
-            provider=text_or_none(body.get("provider")) or self.provider,
+            served_model=name_or_none(body.get("model")),
+            system_fingerprint=name_or_none(body.get("system_fingerprint")),
+            provider=name_or_none(body.get("provider")) or self.provider,
             date=date_of(response, body),
         )
         choices = objects(body.get("choices"))

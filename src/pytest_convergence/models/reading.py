@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from sys import intern
 from typing import Any, NamedTuple
 
 from pytest_convergence.models.response import Finish, Missing, Response, TokenLogprob, Usage
@@ -54,6 +55,12 @@ class ErrorDetail:
 def text_or_none(value: Any) -> str | None:
     """The value if it is a text that is not empty."""
     return value if isinstance(value, str) and value else None
+
+
+def name_or_none(value: Any) -> str | None:
+    """The same of what thousands of answers say alike, such as a model's name: kept once."""
+    text = text_or_none(value)
+    return None if text is None else intern(text)
 
 
 def count_or_none(value: Any) -> int | None:

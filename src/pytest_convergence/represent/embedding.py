@@ -30,6 +30,7 @@ Stores: TypeAlias = Mapping[Path, VectorStore | None]
 # A killed run loses at most this much work; writing more often would cost more than it saves.
 _WRITTEN_AFTER_TEXTS = 512
 _WRITTEN_AFTER_SECONDS = 20.0
+_FEW = 1000
 
 
 def vectors_for(
@@ -195,18 +196,18 @@ def _common_width(stores: Stores) -> int:
 def _taken(
     wanted: Mapping[Path, _Wanted], stores: Stores, width: int
 ) -> dict[Path, NDArray[np.float32]]:
-    """The vectors asked for, scaled in one go: they are mostly one of each file, or all."""
+    """The vectors asked for; few are scaled in one go, for they are mostly one of each file."""
     nothing = np.zeros((0, width), dtype=np.int16)
-    grids = [
+    grids = (
         nothing if (store := stores[one.path]) is None else store.take(one.hashes)
         for one in wanted.values()
-    ]
+    )
+    sizes = [len(one.hashes) for one in wanted.values()]
+    if sum(sizes) > _FEW:  # one file's at a time: all at once would be held twice
+        return dict(zip(wanted, map(from_grid, grids), strict=True))
     vectors = from_grid(np.concatenate([nothing, *grids]))
-    found, end = {}, 0
-    for cassette, grid in zip(wanted, grids, strict=True):
-        start, end = end, end + len(grid)
-        found[cassette] = vectors[start:end]
-    return found
+    parts = np.split(vectors, np.cumsum(sizes)[:-1])
+    return dict(zip(wanted, parts, strict=True))
 
 
 def _record(asked: Sequence[_Wanted], recorder: _Recorder) -> None:

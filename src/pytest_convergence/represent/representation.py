@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -95,20 +97,20 @@ def represent(
     labels = label_responses(cases, models, labeller)
     by_distribution = metric in COUNT_METRICS
     if labeller is not None and (metric == "label" or by_distribution):
-        missing = [[[label.missing for label in cell] for cell in row] for row in labels]
+        unlabelled = [[[label.missing for label in cell] for cell in row] for row in labels]
         values = [
             [[label.value for label in cell if label.missing is None] for cell in row]
             for row in labels
         ]
-        return _one_hot(values, missing, labels)
+        return _one_hot(values, unlabelled, labels)
     unusable = _wordless if metric == "hybrid" else _missing
-    missing = [
-        [[unusable(response) for response in case.responses[model]] for case in cases]
-        for model in models
-    ]
+    missing = [[_gaps(case.responses[model], unusable) for case in cases] for model in models]
     texts = [
-        [[r.text for r in case.responses[model] if unusable(r) is None] for case in cases]
-        for model in models
+        [
+            [r.text for r, gap in zip(case.responses[model], gaps, strict=True) if gap is None]
+            for case, gaps in zip(cases, row, strict=True)
+        ]
+        for model, row in zip(models, missing, strict=True)
     ]
     if metric in ("exact", "normalized") or by_distribution:
         return _one_hot(_match_keys(texts, str(metric)), missing, labels)
@@ -144,8 +146,20 @@ def check_metric(metric: str | Callable[..., Any], labeller: Labeller | None) ->
         )
 
 
-def _missing(response: Response) -> Missing | None:
-    return response.missing
+def _gaps(
+    responses: Sequence[Response], unusable: Callable[[Response], Missing | None]
+) -> Sequence[Missing | None]:
+    gaps = tuple(map(unusable, responses))
+    # Nearly always nothing is missing: one tuple for all of them.
+    return gaps if any(gaps) else _no_gaps(len(gaps))
+
+
+@lru_cache(maxsize=64)
+def _no_gaps(count: int) -> tuple[None, ...]:
+    return (None,) * count
+
+
+_missing = attrgetter("missing")
 
 
 def _wordless(response: Response) -> Missing | None:

@@ -172,14 +172,10 @@ def _gradient(side: Recording, weights: Floats, quantity: str) -> Floats:
 def _without_families(side: Recording, weights: Floats, quantity: str) -> Floats:
     starts = family_starts(side.summaries.families)
     families = terms_from_summaries(side.summaries).by_family(starts)
-    without = values_without(families, replicated=side.samples > 1)
-    share = (weights / weights.sum())[:, :, None]
-    means = PairValues(
-        *(
-            np.asarray(np.where(share > 0, share * array, 0.0).sum(axis=(0, 1)))
-            for array in (without.similarity, without.floor, without.ceiling)
-        )
-    )
+    rows, columns = np.nonzero(weights)
+    without = values_without(families, rows, columns, replicated=side.samples > 1)
+    share = weights[rows, columns] / weights.sum()
+    means = PairValues(share @ without.similarity, share @ without.floor, share @ without.ceiling)
     return means.score if quantity == "score" else means.similarity
 
 

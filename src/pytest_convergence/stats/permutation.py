@@ -16,6 +16,8 @@ from pytest_convergence.stats.multiplicity import max_t
 # From here on rotations, (F - 1)^(M - 1) of them and more, do for permutations.
 _MANY_FAMILIES = 100
 _FEATURES_AT_A_TIME = 32
+# Numbers in each of the arrays on the way to a spectrum, at most about this many.
+_NUMBERS_AT_A_TIME = 1_000_000
 
 _Number = TypeVar("_Number", np.float64, np.int64)
 
@@ -145,8 +147,9 @@ def _rotated(
     models, families = sizes.shape
     circle = rng.permutation(families)
     spectrum = np.zeros((families // 2 + 1, models, models), dtype=np.complex128)
-    for start in range(0, summaries.sums.shape[2], _FEATURES_AT_A_TIME):
-        part = slice(start, start + _FEATURES_AT_A_TIME)
+    step = max(min(_NUMBERS_AT_A_TIME // summaries.counts.size, _FEATURES_AT_A_TIME), 1)
+    for start in range(0, summaries.sums.shape[2], step):
+        part = slice(start, start + step)
         means = _family_means(summaries, sizes, part)[:, circle]
         waves = np.fft.rfft(means, axis=1).transpose(1, 0, 2)
         spectrum += waves.conj() @ waves.transpose(0, 2, 1)
