@@ -72,6 +72,7 @@ class Evaluation:
         self._stores: dict[PurePosixPath, Path] = {}
         self._sampler: Sampler | None = None
         self._planned = 0
+        self._embedded = False
 
     @property
     def recording(self) -> bool:
@@ -297,6 +298,7 @@ class Evaluation:
         """Unit vectors of texts by the cassette they lie beside; recorded where it may be."""
         from pytest_convergence.represent.embedding import vectors_for
 
+        self._embedded = True
         return vectors_for(
             wanted,
             str(self.settings["embedder"]),
@@ -359,3 +361,14 @@ class Evaluation:
         """When every process has ended sampling, on the one that reports: merge what was said."""
         if self.recording:
             self.recordings.finish()
+
+    def forget(self) -> None:
+        """When all has been said: let go of what was held for the whole run."""
+        from pytest_convergence import garbage, judging
+
+        judging.forget()
+        if self._embedded:
+            from pytest_convergence.represent import embedding
+
+            embedding.forget()
+        garbage.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -346,16 +345,8 @@ class ConvergenceSession:
             let_go(item)
         self.record.entries.clear()
         if self._evaluation is not None:
-            from pytest_convergence.garbage import release
-            from pytest_convergence.judging import forget
-
-            forget()
-            if "pytest_convergence.represent.embedding" in sys.modules:
-                from pytest_convergence.represent import embedding
-
-                embedding.forget()
+            self._evaluation.forget()
             self._evaluation = None
-            release()
         self.reports.forget()
         self._outputs = None
 
