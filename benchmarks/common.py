@@ -22,7 +22,10 @@ _DROPPED = ("CI", "PYTEST_ADDOPTS", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 
 @dataclass(frozen=True)
 class Cost:
-    """What one process took, its children included: seconds, processor seconds, peak bytes."""
+    """What one process took, its children included: seconds, processor seconds, peak bytes.
+
+    Linux counts the peak of the process that started it, too: that one has to stay small.
+    """
 
     wall: float
     cpu: float

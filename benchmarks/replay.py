@@ -20,6 +20,7 @@ import argparse
 import difflib
 import json
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Cost, load, median, ratio, rounds, run
-from generate import EMBEDDER, FORMS, Study, write_study
+from generate import EMBEDDER, FORMS, Study
 
 _PARSE = "import json; texts = [json.loads(line) for line in open('texts.jsonl', 'rb')]"
 _JUDGE = """
@@ -79,8 +80,6 @@ def parsing(folder: Path) -> Cost:
 
 
 def _output(command: list[str], folder: Path) -> str:
-    import subprocess
-
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
@@ -205,6 +204,14 @@ def grown(folder: Path, study: Study, base: dict[str, list[Cost]], count: int) -
     return figures
 
 
+def _written(folder: Path, study: Study) -> Path:
+    """The study made in a process of its own: this one has to stay small, see `Cost`."""
+    sizes = [f"--{name}={size}" for name, size in vars(study).items()]
+    script = Path(__file__).with_name("generate.py")
+    subprocess.run([sys.executable, script, folder, *sizes], check=True, capture_output=True)
+    return folder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under 45 s: one round")
@@ -214,7 +221,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = arguments.folder or Path(temporary)
         study = Study()
-        folder = write_study(place / "study", study)
+        folder = _written(place / "study", study)
         print(load())
         count = 1 if arguments.quick else 5
         costs = rounds(count, measures(folder), warm=not arguments.quick)
@@ -224,7 +231,7 @@ def main() -> None:
         figures = {"benchmark": "replay", **report(study, costs, scorer, judged)}
         if arguments.scale > 1:
             large = Study(prompts=study.prompts * arguments.scale)
-            other = write_study(place / f"study-{arguments.scale}", large)
+            other = _written(place / f"study-{arguments.scale}", large)
             figures.update(grown(other, large, costs, 1 if arguments.quick else 3))
         print(f"\nscorer: all {scorer['pairs']:.0f} ordered pairs, from a sample; {load()}")
     print(json.dumps(figures))

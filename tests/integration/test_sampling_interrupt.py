@@ -23,11 +23,17 @@ def test_said(prompt, models):
     assert_converges(models, threshold=0)
 """
 CALLS = 2 * 2 * 40
+# A shell's background job, and with it all that it starts, is told to ignore Ctrl-C.
+_HEARING = """
+import signal, sys, pytest
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.main())
+"""
 
 
 def start(project: Path, url: str, workers: int) -> subprocess.Popen[str]:
     panel = f"--convergence-models=local/a@{url},local/b@{url}"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", str(workers), panel]
+    command = [sys.executable, "-c", _HEARING, "-p", "no:cacheprovider", "-n", str(workers), panel]
     return subprocess.Popen(
         [*command, "--convergence-record=new_episodes"],
         cwd=project,
