@@ -220,18 +220,15 @@ def _response_record(response: WireResponse) -> dict[str, Any]:
     }
 
 
-def _data(path: Path) -> bytes:
+def _text(path: Path) -> str:
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise CassetteError(
             f"cannot read the cassette {path}",
             details=[f"{type(error).__name__}: {error.strerror or error}", _UNTOUCHED],
             fix=["check that it is a file that this user may read"],
         ) from error
-
-
-def _text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -276,12 +273,12 @@ _DECODER = Decoder(_File)
 
 
 def _interactions(path: Path) -> list[_Interaction]:
-    data = _data(path)
+    text = _text(path)
     try:
-        file = _DECODER.decode(data)
+        file = _DECODER.decode(text)
     except (ValueError, RecursionError):
         # Lone surrogates are right and read here, and what is wrong is told with its place.
-        file = _file(path, _text(path, data))
+        file = _file(path, text)
     if file.version != FORMAT_VERSION:
         raise _wrong_version(path, file.version)
     return file.interactions
@@ -296,8 +293,9 @@ def _file(path: Path, text: str) -> _File:
         raise _broken(path, f"it is not usable JSON: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("interactions"), list):
         raise _broken(path, "it is JSON, but not a cassette: there is no list of interactions")
-    if data.get("version") != FORMAT_VERSION:
-        raise _wrong_version(path, data.get("version"))
+    version = data.get("version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise _wrong_version(path, version)
     for number, interaction in enumerate(data["interactions"]):
         try:
             convert(interaction, _Interaction)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_convergence.detect import is_eval
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.session import session_of
 from pytest_convergence.text import printable
@@ -108,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_OURS = "--convergence-"
 # This package is imported before pytest can rewrite its assertions, which it has none of.
 _QUIETLY = (
     *("--collect-only", "-qq", "-p", "no:xdist", "-o", "addopts="),
@@ -126,6 +130,11 @@ class _Collected:
         self.state = Path(".convergence")
         self.unknowable: set[PurePosixPath] = set()
         self.problem: ConvergenceError | None = None
+        self.left_out: list[str] = []
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Called for tests that something leaves out."""
+        self.left_out += [item.nodeid for item in items if is_eval(item)]
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -140,14 +149,15 @@ class _Collected:
             self.problem = error
 
     def _add(self, evaluation: Evaluation, items: Sequence[pytest.Item]) -> None:
-        from pytest_convergence.collect import cases_of, samples_as_it_runs
+        from pytest_convergence.collect import cases_of
+        from pytest_convergence.unplanned import may_sample
 
         for item in items:
             cases = cases_of(item)
             for unit in evaluation.units(cases):
                 self.known.setdefault(unit.cassette, set()).add(unit.request)
                 self.models[unit.cassette] = unit.model
-            if samples_as_it_runs(item):
+            if may_sample(item):
                 self.unknowable.add(_folder(item))
 
     def asked(self, root: Path) -> Asked:
@@ -168,9 +178,48 @@ def _folder(item: pytest.Item) -> PurePosixPath:
     return cassette_path(*test_names(item), "any").parent
 
 
+class _Given:
+    """Reads the options that the project gives to every run, and ends the run there."""
+
+    words: Sequence[str] = ()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Called before anything is collected, or written."""
+        self.words = config.getini("addopts")
+        pytest.exit("read", returncode=0)
+
+
+def _own_options(parsed: argparse.Namespace, environment: str) -> list[str]:
+    """Our options among those that the project, or the environment, gives to every run.
+
+    They decide what is asked of models; of the others, which are left out here, some would leave
+    tests out, write files or start workers.
+    """
+    given = _Given()
+    # What other plugins make of a run that was never configured is not of interest.
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()), suppress(Exception):
+        pytest.main(["--collect-only", *parsed.paths], plugins=[given])
+    ours: list[str] = []
+    for before, word in pairwise(["", *given.words, *shlex.split(environment)]):
+        value_of_ours = before.startswith(_OURS) and "=" not in before
+        if word.startswith(_OURS) or (value_of_ours and not word.startswith("-")):
+            ours.append(word)
+    return ours
+
+
 def _collect(parsed: argparse.Namespace) -> _Collected:
+    environment = os.environ.pop("PYTEST_ADDOPTS", "")
+    try:
+        return _collect_with(parsed, _own_options(parsed, environment))
+    finally:
+        if environment:
+            os.environ["PYTEST_ADDOPTS"] = environment
+
+
+def _collect_with(parsed: argparse.Namespace, options: Sequence[str]) -> _Collected:
     collected = _Collected()
-    arguments = [*_QUIETLY, *parsed.paths, *parsed.further]
+    arguments = [*_QUIETLY, *options, *parsed.paths, *parsed.further]
     if parsed.cassettes:
         arguments.append(f"--convergence-cassettes={Path(parsed.cassettes).resolve()}")
     with redirect_stdout(StringIO()) as said:
@@ -196,6 +245,7 @@ def _check(parsed: argparse.Namespace) -> int:
     root = Path(parsed.cassettes) if parsed.cassettes else collected.cassettes
     keys = [value for name, value in os.environ.items() if name.endswith("_API_KEY")]
     if parsed.prune:
+        _refuse_left_out(collected)
         _prune(collected, root, keys)
     findings = _findings(collected, root, keys)
     for finding in findings:
@@ -229,6 +279,16 @@ def _refuse_a_part(parsed: argparse.Namespace) -> None:
             f"--prune takes whole modules and folders, not {parts[0]}",
             details=["what the tests that are left out ask for would be taken for stale"],
             fix=["name files or folders; of further options only --convergence-…"],
+        )
+
+
+def _refuse_left_out(collected: _Collected) -> None:
+    if collected.left_out:
+        raise ConvergenceError(
+            f"--prune needs all tests, and {len(collected.left_out)} were deselected, "
+            f"such as {collected.left_out[0]}",
+            details=["what the tests that are left out ask for would be taken for stale"],
+            fix=["see what in a conftest.py or a plugin deselects them, and leave it out"],
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -337,17 +336,6 @@ def cases_of(item: pytest.Item) -> tuple[Case, ...]:
     """The declared cases of a collected test; none for one that makes its prompts up."""
     none: tuple[Case, ...] = ()
     return item.stash.get(cases_key, none)
-
-
-def samples_as_it_runs(item: pytest.Item) -> bool:
-    """Whether a test may ask what collection cannot know: it makes prompts up in its body."""
-    function = getattr(item, "function", None)
-    if function is None:
-        return False
-    try:
-        return not cases_of(item) or "sample(" in inspect.getsource(function)
-    except (OSError, TypeError):
-        return True
 
 
 def as_collect_error(error: ConvergenceError) -> pytest.Collector.CollectError:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_convergence.collect import samples_as_it_runs
 from pytest_convergence.detect import is_eval
 from pytest_convergence.errors import SettingsError
+from pytest_convergence.unplanned import samples_as_it_runs
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath

@@ -116,7 +116,7 @@ class _Checker:
             return
         cassette = path.with_name(path.name.removesuffix(".missing.json") + ".json")
         yield from self._orphan(path, PurePosixPath(cassette.relative_to(self.root).as_posix()))
-        found = self.scrubber.secrets_in(path.read_text("utf-8"))
+        found = self.scrubber.secrets_in(path.read_text("utf-8-sig"))
         changed = [kept for kept in failures if self.scrubber.request(kept.request) != kept.request]
         if found or changed:
             yield Finding(path, "secret", _secret_message(found), _RECORD)
@@ -142,7 +142,7 @@ class _Checker:
         return cassette in self.known
 
     def _secrets(self, path: Path, recordeds: Iterable[Recorded]) -> Iterator[Finding]:
-        found = self.scrubber.secrets_in(path.read_text("utf-8"))
+        found = self.scrubber.secrets_in(path.read_text("utf-8-sig"))
         where = [
             f"{kept.prompt_id!r} sample {kept.sample}" for kept in recordeds if self._differs(kept)
         ]
@@ -236,7 +236,7 @@ def _format(path: Path, cassette: Cassette) -> Iterator[Finding]:
 
 def _unlisted_headers(path: Path) -> list[str]:
     """Headers of recorded requests that may not be kept; ours never have any, others may."""
-    interactions = json.loads(path.read_text("utf-8"))["interactions"]
+    interactions = json.loads(path.read_text("utf-8-sig"))["interactions"]
     names = {name.lower() for one in interactions for name in one["request"]["headers"]}
     return sorted(f"header {name}" for name in names - _HARMLESS_HEADERS)
 

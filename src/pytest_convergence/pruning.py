@@ -12,6 +12,7 @@ from pytest_convergence.cassettes import Cassette, write
 from pytest_convergence.errors import CassetteError, RepresentationError
 from pytest_convergence.files import disk_error
 from pytest_convergence.housekeeping import PRUNE, Finding, beside_no_cassette
+from pytest_convergence.represent.embedding import VECTORS_LOCK
 from pytest_convergence.represent.vectors import VectorStore, text_hash
 from pytest_convergence.sampling.journal import locked
 from pytest_convergence.scrubbing import Scrubber
@@ -122,15 +123,36 @@ def prune(root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber) -> list[
             done.append((path, f"{count} interactions of requests that no test makes"))
     for relative, model in sorted(asked.models.items()):
         for path in _stores(root / relative):
-            found = _unrecorded(path, root / relative, model)
+            with locked(locks / VECTORS_LOCK):
+                found = _unrecorded(path, root / relative, model)
+                if found.count:
+                    found.store.only(found.kept).write(path)
             if found.count:
-                found.store.only(found.kept).write(path)
                 done.append((path, f"{found.count} vectors of texts that are not recorded"))
     for path in sorted(root.rglob("*")):
-        if path.suffix == ".tmp" or (path.suffix == ".npz" and beside_no_cassette(path, root)):
-            _delete(path)
-            done.append((path, "deleted: nothing belongs to it"))
+        if _left_over(path, root):
+            with locked(locks / _lock_of(path.relative_to(root))):
+                # Whoever was writing it may have come to its end.
+                left = path.exists() and _left_over(path, root)
+                if left:
+                    _delete(path)
+            if left:
+                done.append((path, "deleted: nothing belongs to it"))
     return done
+
+
+def _left_over(path: Path, root: Path) -> bool:
+    """A file that a killed run did not finish, or vectors beside no cassette."""
+    return path.suffix == ".tmp" or (path.suffix == ".npz" and beside_no_cassette(path, root))
+
+
+def _lock_of(path: Path) -> Path:
+    """The lock that is held while a file, or the unfinished one before it, is written."""
+    name = path.name.removeprefix(".").removesuffix(".tmp")
+    if name.endswith(".npz"):
+        return Path(VECTORS_LOCK)
+    cassette = name.removesuffix(".json").removesuffix(".missing")
+    return path.with_name(f"{cassette}.lock")
 
 
 def _without_stale(path: Path, asked: Collection[WireRequest]) -> int:

@@ -307,7 +307,14 @@ def _models(
             )
             for response in responses:
                 _count(model, response)
+    for model in models.values():
+        # Amounts that are finite may add up to one that is not.
+        model["usage"] = {name: _finite(total) for name, total in model["usage"].items()}
     return list(models.values())
+
+
+def _finite(total: float) -> float | None:
+    return total if math.isfinite(total) else None
 
 
 def _count(model: dict[str, Any], response: Mapping[str, Any]) -> None:

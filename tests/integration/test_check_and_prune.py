@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import Project, run
 
@@ -159,3 +161,113 @@ def test_a_broken_file_of_vectors_is_found_and_left_alone(study: pytest.Pytester
     command(study, "check").stdout.fnmatch_lines([f"{path}: unreadable: *"])
     assert command(study, "check", "--prune").ret == 2
     assert path.read_bytes() == b"half"
+
+
+@pytest.mark.parametrize("given", ["addopts", "environment"])
+def test_what_every_run_is_given_decides_what_is_asked(
+    project: Project, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    options = "--convergence-decoding temperature=0.7 --convergence-models=mine/a,mine/b"
+    ini = f"addopts = -n 2 -k kept {options}\n" if given == "addopts" else ""
+    tests = project(SOURCE.replace("embedding", "exact"), names=("a", "b", "c"), ini=ini)
+    with monkeypatch.context() as patched:
+        if given == "environment":
+            patched.setenv("PYTEST_ADDOPTS", options)
+        run(tests, RECORD, "-k", "", workers=0).assert_outcomes(passed=4)
+    before = files(tests)
+    assert len(before) == 2
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"-k kept {options if given == 'environment' else ''}")
+    pruned = command(tests, "check", "--prune")
+    assert pruned.ret == 0
+    assert "pruned" not in pruned.stdout.str()
+    assert files(tests) == before
+
+
+HELPED = """
+import pytest
+import pytest_convergence as pc
+
+def follow_up(models):
+    return models.sample("made up", prompt_id="follow")
+
+@pytest.fixture
+def asked(models):
+    return models.sample("made up", prompt_id="follow")
+
+@pytest.mark.convergence(metric="exact")
+@pytest.mark.parametrize("prompt", ["one", "two"])
+def test_said(prompt, models{fixture}):
+    {body}
+    pc.assert_converges(models, threshold=-1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fixture", "body"),
+    [("", "follow_up(models)"), (", asked", "pass"), ("", "[f(models) for f in [follow_up]]")],
+)
+def test_prompts_made_up_in_a_helper_or_a_fixture_are_not_taken_for_stale(
+    project: Project, fixture: str, body: str
+) -> None:
+    tests = project(HELPED.format(fixture=fixture, body=body), names=("a", "b"))
+    run(tests, RECORD).assert_outcomes(passed=3)
+    before = files(tests)
+    pruned = command(tests, "check", "--prune")
+    assert pruned.ret == 0
+    assert files(tests) == before
+    run(tests).assert_outcomes(passed=3)
+
+
+def test_tests_that_are_deselected_keep_what_is_theirs(study: pytest.Pytester) -> None:
+    conftest = study.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + """
+
+def pytest_collection_modifyitems(config, items):
+    config.hook.pytest_deselected(items=items[1:])
+    items[:] = items[:1]
+"""
+    )
+    before = files(study)
+    refused = command(study, "check", "--prune")
+    assert refused.ret == 2
+    refused.stderr.fnmatch_lines(["convergence: --prune needs all tests, and 3 were deselected*"])
+    assert files(study) == before
+
+
+def test_a_file_that_is_being_written_is_left_to_whoever_writes_it(
+    study: pytest.Pytester,
+) -> None:
+    folder = study.path / "cassettes" / "test_evals" / "test_said"
+    unfinished = folder / ".mine%2Fa.letters.npz.tmp"
+    unfinished.write_bytes(b"half")
+    lock = study.path / ".convergence" / "locks" / "vectors.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        command_line = [sys.executable, "-c", _COMMAND, "check", "--prune"]
+        process = subprocess.Popen(command_line, cwd=study.path, stdout=subprocess.DEVNULL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=6)
+        assert unfinished.exists()
+        unfinished.rename(folder / "mine%2Fa.other.npz")
+    process.wait(timeout=60)
+    assert (folder / "mine%2Fa.other.npz").read_bytes() == b"half"
+
+
+@pytest.mark.parametrize("broken", ["byte", "version", "mark"])
+def test_a_file_that_is_not_as_it_should_be_hides_no_other(
+    study: pytest.Pytester, broken: str
+) -> None:
+    path = study.path / "cassettes/test_evals/test_said/mine%2Fa.json"
+    data = path.read_bytes()
+    changed = {
+        "byte": data.replace(b'"message": "OK"', b'"message": "OK\xe9"'),
+        "version": data.replace(b'"version": 1', b'"version": true'),
+        "mark": b"\xef\xbb\xbf" + data,
+    }[broken]
+    assert changed != data
+    path.write_bytes(changed)
+    found = command(study, "check").stdout
+    found.fnmatch_lines([f"*a.json: {'format' if broken == 'mark' else 'unreadable'}: *"])
+    found.fnmatch_lines(["*mine%2Fb.json: stale: *"])

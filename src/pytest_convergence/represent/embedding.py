@@ -31,6 +31,7 @@ Stores: TypeAlias = Mapping[Path, VectorStore | None]
 _WRITTEN_AFTER_TEXTS = 512
 _WRITTEN_AFTER_SECONDS = 20.0
 _FEW = 1000
+VECTORS_LOCK = "vectors.lock"
 
 
 def vectors_for(
@@ -197,6 +198,8 @@ def _taken(
     wanted: Mapping[Path, _Wanted], stores: Stores, width: int
 ) -> dict[Path, NDArray[np.float32]]:
     """The vectors asked for; few are scaled in one go, for they are mostly one of each file."""
+    if not wanted:
+        return {}
     nothing = np.zeros((0, width), dtype=np.int16)
     grids = (
         nothing if (store := stores[one.path]) is None else store.take(one.hashes)
@@ -270,7 +273,7 @@ def _write(asked: Iterable[_Wanted], found: _Found, recorder: _Recorder) -> None
     from filelock import FileLock
 
     recorder.lock_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(recorder.lock_dir / "vectors.lock"):
+    with FileLock(recorder.lock_dir / VECTORS_LOCK):
         for one in asked:
             store = _load(one.path, recorder.name)
             lacking = [key for key in one.missing(store) if key in found.vectors]
