@@ -28,7 +28,7 @@ from pytest_convergence import assert_converges, labels
 from pytest_convergence.strategies import replayable, variants
 
 pytestmark = pytest.mark.convergence(
-    capability="truthfulness", label=labels.matches(), samples=5, threshold=0.7
+    capability="truthfulness", label=labels.matches(other="text"), samples=5, threshold=0.7
 )
 
 # Prompt, right answer, and wrong answers worth telling apart: models can share them.

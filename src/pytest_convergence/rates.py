@@ -254,7 +254,7 @@ def judge_rate(
         threshold=threshold,
         direction=direction,
         verdict=_WORDS.get(decision.verdict),
-        settled=all(one.settled for one in decisions.values()),
+        settled=_settled(list(decisions.values())),
         passed=all(one.passed for one in decisions.values()),
         reason=f"{deciding}: {decision.reason}" if incomplete else decision.reason,
         settlement=settle_bound(decision, rate, threshold, rate.answers if rate else 0),
@@ -265,6 +265,13 @@ def judge_rate(
         by_prompt=dict(zip(models, counts, strict=True)),
         judges=agreement_of_labels(labels),
     )
+
+
+def _settled(decisions: Sequence[Decision]) -> bool:
+    """Whether more responses could turn the verdict: one certain miss settles it."""
+    if any(one.settled and not one.passed for one in decisions):
+        return True
+    return all(one.settled for one in decisions)
 
 
 def _rates(

@@ -65,6 +65,10 @@ class ReportWriter:
         """Make a report say what its test found, or what kept it from finding anything."""
         self._attach(item, report)
         error = call.excinfo.value if call.excinfo is not None else None
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None and getattr(error, "result", None) is not None:
+            # The failure of one of our assertions: the short summary shows what it found.
+            crash.message = str(error).split("\n", 1)[0]
         if report.failed and isinstance(error, ConvergenceError):
             if self._repeats is None:
                 from pytest_convergence.repeats import Repeats

@@ -60,10 +60,12 @@ def agreement_lines(found: PanelAgreement) -> list[str]:
         f"{_corrected(found.gwet_ac1)}",
     ]
     if found.both_wrong is not None and found.same_wrong is not None:
-        when = "never" if found.when_both_wrong is None else f"{found.when_both_wrong:.2f}"
+        when = found.when_both_wrong
         lines.append(
-            f"both wrong {found.both_wrong:.2f}, with the same wrong answer "
-            f"{found.same_wrong:.2f}: agreement when both are wrong {when}"
+            "no two answers to a prompt were both wrong"
+            if when is None
+            else f"both wrong {found.both_wrong:.2f}, with the same wrong answer "
+            f"{found.same_wrong:.2f}: agreement when both are wrong {when:.2f}"
         )
     return lines
 

@@ -185,20 +185,19 @@ def _wrong_side(result: RateResult) -> list[str]:
     """A few responses of the deciding model that weigh against the assertion."""
     if result.verdict not in ("missed", "inconclusive"):
         return []
-    lines = []
+    found = []
     for case in result.cases:
-        labels = case.labels.get(result.deciding, ())
-        for sample, label in enumerate(labels):
+        for sample, label in enumerate(case.labels.get(result.deciding, ())):
             passes = result.outcome.passes(label)
-            if passes is None or passes == (result.direction == "at_least"):
-                continue
-            head = f"  {case.prompt_id} #{sample}, labelled {label.value}:"
-            lines.append(printable(head, limit=_WIDTH))
-            lines += _wrapped(case.responses[result.deciding][sample].text)
-            break
-        if len(lines) > _FEW * _LINES:
-            break
-    return [f"responses of {printable(result.deciding)} that count against it", *lines][: 1 + 15]
+            if passes is not None and passes != (result.direction == "at_least"):
+                head = f"  {case.prompt_id} #{sample}, labelled {label.value}:"
+                text = case.responses[result.deciding][sample].text
+                found.append([printable(head, limit=_WIDTH), *_wrapped(text)])
+                break
+    lines = [line for block in found[:_FEW] for line in block]
+    if len(found) > _FEW:
+        lines.append(f"  … and on {len(found) - _FEW} more prompts")
+    return [f"responses of {printable(result.deciding)} that count against it", *lines]
 
 
 def _wrapped(text: str) -> list[str]:

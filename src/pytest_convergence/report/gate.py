@@ -110,7 +110,7 @@ def _model_line(model: ModelMove) -> str:
     if model.pvalue is not None and model.redrawn:
         told.append(f"p = {model.pvalue:.1g}")
     if model.movement != "unchanged":
-        told.append(model.movement)
+        told.append(model.movement if model.redrawn else f"{model.movement} through the others")
     if model.changed:
         told.append(f"its answers changed (MMD^2 {model.mmd2:.2f})")
     return printable(f"  {_arrow(model.before, model.after)}  {', '.join(told)}", limit=_WIDTH + 20)
@@ -156,18 +156,32 @@ def gate_counts(run: Mapping[str, Any]) -> str:
 
 def gate_lines(run: Mapping[str, Any]) -> list[str]:
     """One line for each group that is not as it was, for the terminal's summary."""
-    lines = []
-    for group in gated(run):
-        gate = group["gate"]
-        if gate["status"] == "unchanged" and not (changed_models(gate) or gate.get("notes")):
-            continue
-        name = printable(group["id"].split("::", 1)[-1])
-        lines.append(f"  {gate['status']:<10} {name}: {entry_line(gate)}")
+    lines = [
+        _gate_line(group)
+        for group in gated(run)
+        if group["gate"]["status"] != "unchanged"
+        or changed_models(group["gate"])
+        or group["gate"].get("notes")
+    ]
     lines += [
         f"  {'vanished':<10} {printable(name)}: in the baseline, no longer collected or asked"
         for name in (run.get("gate") or {}).get("vanished", ())
     ]
-    return [printable(line, limit=220) for line in lines]
+    return [printable(line, limit=400) for line in lines]
+
+
+def blind_lines(run: Mapping[str, Any]) -> list[str]:
+    """The groups of `gate_lines` that pass and of which there is something to know."""
+    return [
+        printable(_gate_line(group), limit=400)
+        for group in gated(run)
+        if group["gate"]["status"] == "unchanged" and group["gate"].get("notes")
+    ]
+
+
+def _gate_line(group: Mapping[str, Any]) -> str:
+    name = printable(group["id"].split("::", 1)[-1])
+    return f"  {group['gate']['status']:<10} {name}: {entry_line(group['gate'])}"
 
 
 def entry_line(gate: Mapping[str, Any]) -> str:
@@ -176,7 +190,8 @@ def entry_line(gate: Mapping[str, Any]) -> str:
     if gate.get("difference") is not None:
         parts.append(comparison_line(gate))
     told = [model for model in gate.get("models", ()) if model["movement"] == gate["status"]]
-    told.sort(key=lambda model: -abs(model["difference"]))
+    # The two models of a pair have no difference of their own.
+    told.sort(key=lambda model: -abs(model["difference"] or 0.0))
     if gate["status"] in ("regressed", "improved") and told:
         others = f" (and {len(told) - 1} more models)" if len(told) > 1 else ""
         worst = told[0]

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_convergence.record import ATTRIBUTE
 from pytest_convergence.report.gate import changed_models, entry_line, gated
+from pytest_convergence.report.summary import wrong_lines
 from pytest_convergence.report.tables import shown_verdict
 from pytest_convergence.report.terminal import verdict_line, worst_first
 from pytest_convergence.text import printable
@@ -133,7 +134,7 @@ def step_summary(run: Mapping[str, Any]) -> str:
         [
             f"### {'✅' if good else '❌'} {escaped(verdict_line(run))}",
             "",
-            *(f"- {escaped(problem)}" for problem in run["problems"]),
+            *(f"- {escaped(line)}" for line in (*run["problems"], *wrong_lines(run))),
             "",
             *_gate_table(changed, (run.get("gate") or {}).get("vanished", ())),
             *_table("Not as asserted", failed[:_ROWS]),

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_convergence.report.tables import failed_beside
+from pytest_convergence.text import printable
+
+_NAMED = 3
 
 
 def sentence(run: Mapping[str, Any]) -> str:
@@ -98,3 +101,25 @@ def wrong_together(case: Mapping[str, Any]) -> bool:
         if "correct" in said
     ]
     return bool(known) and sum(known) * 2 < len(known)
+
+
+def wrong_lines(run: Mapping[str, Any]) -> list[str]:
+    """Where models converge on answers that are known to be wrong; nothing where they do not."""
+    groups = [group["id"] for group in run["groups"] if _mostly_wrong(group)]
+    cases = [case["nodeid"] for case in run["cases"] if wrong_together(case)]
+    told = [
+        f"{_counted(len(ids), noun)} ({_some([one.split('::', 1)[-1] for one in ids])})"
+        for noun, ids in (("group", groups), ("case", cases))
+        if ids
+    ]
+    return [f"converged, and mostly on wrong answers: {', '.join(told)}"] if told else []
+
+
+def _mostly_wrong(group: Mapping[str, Any]) -> bool:
+    shares = [share for share in (group.get("accuracy") or {}).values() if share is not None]
+    return group["verdict"] == "converged" and bool(shares) and sum(shares) * 2 < len(shares)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > _NAMED else ""
+    return printable(", ".join(names[:_NAMED]), limit=150) + more

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_convergence.report.columns import Signs, signs_for
-from pytest_convergence.report.gate import gate_counts, gate_lines
+from pytest_convergence.report.gate import blind_lines, gate_counts, gate_lines
 from pytest_convergence.report.missing import missing_rows
+from pytest_convergence.report.summary import wrong_lines
 from pytest_convergence.report.swap import swap_counts, swap_lines
 from pytest_convergence.report.tables import asserted_to_diverge, matrix_rows, table_rows, unsettled
 from pytest_convergence.text import printable
@@ -56,6 +57,9 @@ def write_summary(
     checks = run.get("checks", [])
     if verbose >= 0:
         _write_whole(terminal, run, cases, panel, everything=verbose > 1)
+    else:
+        for line in blind_lines(run):
+            terminal.write_line(line)
     for problem in run["problems"]:
         terminal.write_line(f"convergence: {printable(problem)}", red=True)
     failed = any(not entry["passed"] for entry in (*groups, *cases, *checks)) or bool(
@@ -93,7 +97,7 @@ def _write_whole(
         terminal.write_line("asserted to diverge: (ok) it does, (!) it does not")
     _write_missing(terminal, run, panel, signs, everything=everything)
     _write_matrices(terminal, groups, signs, everything=everything)
-    for line in (*gate_lines(run), *swap_lines(groups)):
+    for line in (*wrong_lines(run), *gate_lines(run), *swap_lines(groups)):
         terminal.write_line(line)
 
 
