@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pytest
 
-from pytest_convergence.errors import SettingsError
+from pytest_convergence.errors import SettingsError, percentage
 from pytest_convergence.judging import Question, judge_group, judge_prompt
 from pytest_convergence.models.secrets import without_keys
 from pytest_convergence.panel import EvalTest, Panel, Samples
@@ -221,7 +221,7 @@ def check_number(value: object, low: float, high: float, *, name: str, where: st
     if not (number and low <= float(value) <= high):  # type: ignore[arg-type]
         raise SettingsError(
             f"{where}: {name}={value!r} is not usable",
-            fix=[f"give {name} a number from {low:g} to {high:g}"],
+            fix=[f"give {name} a number from {low:g} to {high:g}{percentage(value)}"],
         )
 
 

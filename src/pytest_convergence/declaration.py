@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pytest_convergence.errors import SettingsError
+from pytest_convergence.errors import SettingsError, percentage
 
 if TYPE_CHECKING:
     from pytest_convergence.models.decoding import Decoding
@@ -250,7 +250,7 @@ def _check(given: Mapping[str, Any], where: str) -> None:
         if given.get(name) is not None and not valid:
             raise SettingsError(
                 f"{where}: the marker's {name}={given[name]!r} is not usable",
-                fix=[f"give {name} {expected}"],
+                fix=[f"give {name} {expected}{percentage(given[name])}"],
             )
 
     def number(name: str, low: float, high: float) -> bool:

@@ -62,3 +62,9 @@ class SamplingError(ConvergenceError):
 
 class BaselineError(ConvergenceError):
     """A baseline that cannot be read, written or compared."""
+
+
+def percentage(value: object) -> str:
+    """What somebody who wrote a percentage may have meant, to be put behind a fix; else nothing."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"; did you mean {value / 100:g}?" if number and 1 < value <= 100 else ""  # type: ignore[operator]

@@ -38,7 +38,7 @@ def read_entries(path: Path) -> dict[str, dict[str, Any]]:
         raise BaselineError(
             f"there is no baseline {_shown(path)}",
             details=["nothing can be compared, and a gate that compares nothing must not pass"],
-            fix=[_fix(path), "or mend the path given by --convergence-baseline"],
+            fix=["mend the path given by --convergence-baseline", f"or {_fix(path)}"],
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,10 +137,12 @@ def check_metric(metric: str | Callable[..., Any], labeller: Labeller | None) ->
             'metric="label" needs a labeller', fix=["give the marker label=…"]
         )
     if not callable(metric) and metric not in METRICS:
+        close = difflib.get_close_matches(str(metric), METRICS, n=1)
         raise RepresentationError(
             f"unknown metric {metric!r}",
             details=[f"known: {', '.join(METRICS)}"],
             fix=[
+                *(f"did you mean {name!r}?" for name in close),
                 "name one of them, or give kernel(function) for a similarity of two texts",
                 "or a callable from texts to features of shape (n, d)",
             ],
