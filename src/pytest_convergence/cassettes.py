@@ -8,7 +8,6 @@ travel in headers of the *recorded* request; they are never sent.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,22 +16,24 @@ from sys import intern
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
-from msgspec import Struct, ValidationError, convert
-from msgspec.json import Decoder
-
+from pytest_convergence.cassette_files import (
+    UNTOUCHED,
+    Interaction,
+    RecordedRequest,
+    RecordedResponse,
+    incomplete,
+    read_interactions,
+)
 from pytest_convergence.errors import CassetteError
 from pytest_convergence.files import write_atomically
 from pytest_convergence.garbage import collector_paused
 from pytest_convergence.models.wire import WireRequest, WireResponse, canonical_json
 
-FORMAT_VERSION = 1
 SAMPLE_HEADER = "x-convergence-sample"
 PROMPT_HEADER = "x-convergence-prompt"
 DATE_HEADER = "x-convergence-recorded"
 
 _LOADING = Lock()
-_UNTOUCHED = "the file was left as it is; nothing was overwritten"
-_CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
 
 
 class Recorded(NamedTuple):
@@ -134,7 +135,7 @@ class Cassette:
         """
         with collector_paused():
             reader = _Reader(path, scrubber or _Verbatim())
-            return cls.of(path, reader.read(_interactions(path)))
+            return cls.of(path, reader.read(read_interactions(path)))
 
     def get(self, request: WireRequest, sample: int) -> Recorded | None:
         """The answer to one sample of a request, or None."""
@@ -220,131 +221,11 @@ def _response_record(response: WireResponse) -> dict[str, Any]:
     }
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CassetteError(
-            f"cannot read the cassette {path}",
-            details=[f"{type(error).__name__}: {error.strerror or error}", _UNTOUCHED],
-            fix=["check that it is a file that this user may read"],
-        ) from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _broken(path, f"byte {error.start} (line {line}) is not UTF-8") from error
-
-
-class _Status(Struct, gc=False):
-    code: int
-
-
-class _Body(Struct, gc=False):
-    string: str
-
-
-class _Request(Struct, gc=False):
-    method: str
-    uri: str
-    body: str | None
-    headers: dict[str, list[str]]
-
-
-class _Response(Struct, gc=False):
-    status: _Status
-    headers: dict[str, list[str]]
-    body: _Body
-
-
-class _Interaction(Struct, gc=False):
-    request: _Request
-    response: _Response
-
-
-class _File(Struct, gc=False):
-    """A cassette file as far as it is read: what else is in it, vcrpy may have put there."""
-
-    version: int
-    interactions: list[_Interaction]
-
-
-_DECODER = Decoder(_File)
-
-
-def _interactions(path: Path) -> list[_Interaction]:
-    text = _text(path)
-    try:
-        file = _DECODER.decode(text)
-    except (ValueError, RecursionError):
-        # Lone surrogates are right and read here, and what is wrong is told with its place.
-        file = _file(path, text)
-    if file.version != FORMAT_VERSION:
-        raise _wrong_version(path, file.version)
-    return file.interactions
-
-
-def _file(path: Path, text: str) -> _File:
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _broken(path, _json_problem(text, error)) from error
-    except (ValueError, RecursionError) as error:
-        raise _broken(path, f"it is not usable JSON: {error}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("interactions"), list):
-        raise _broken(path, "it is JSON, but not a cassette: there is no list of interactions")
-    version = data.get("version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise _wrong_version(path, version)
-    for number, interaction in enumerate(data["interactions"]):
-        try:
-            convert(interaction, _Interaction)
-        except ValidationError as error:
-            raise _incomplete(path, number, len(data["interactions"]), error) from error
-    return convert(data, _File)
-
-
-def _wrong_version(path: Path, version: Any) -> CassetteError:
-    return _broken(path, f"its format version is {version!r}; this reads {FORMAT_VERSION}")
-
-
-def _incomplete(path: Path, number: int, count: int, error: Exception) -> CassetteError:
-    why = f"({type(error).__name__}: {error})"
-    return _broken(path, f"interaction {number + 1} of {count} is not complete {why}")
-
-
-def _json_problem(text: str, error: json.JSONDecodeError) -> str:
-    conflict = _CONFLICT.search(text)
-    if conflict:
-        line = text.count("\n", 0, conflict.start()) + 1
-        return f"a merge conflict is not resolved (line {line})"
-    if not text.strip():
-        return "it is empty"
-    byte = len(text[: error.pos].encode("utf-8", "surrogatepass"))
-    where = f"line {error.lineno}, column {error.colno}, byte {byte}"
-    if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
-        return f"it is cut off ({where}): {error.msg}"
-    if re.match(r"\s*(interactions:|version:|- request:)", text):
-        return f"it is YAML; cassettes here are JSON ({where})"
-    return f"it is not JSON ({where}): {error.msg}"
-
-
-def _broken(path: Path, problem: str) -> CassetteError:
-    return CassetteError(
-        f"the cassette {path} cannot be used: {problem}",
-        details=[_UNTOUCHED],
-        fix=[
-            f"restore it: git checkout -- {path}",
-            "or delete it and record again with --convergence-record=new_episodes",
-        ],
-    )
-
-
 def _twice(path: Path, recorded: Recorded) -> CassetteError:
     return CassetteError(
         f"the cassette {path} holds sample {recorded.sample} of prompt {recorded.prompt_id!r} "
         "twice, with different answers",
-        details=["two versions of the file were probably merged", _UNTOUCHED],
+        details=["two versions of the file were probably merged", UNTOUCHED],
         fix=["delete one of the two interactions, or restore the file from version control"],
     )
 
@@ -358,14 +239,14 @@ class _Reader:
         self._seen: dict[WireRequest, WireRequest] = {}
         self._next: dict[WireRequest, int] = {}
 
-    def read(self, interactions: list[_Interaction]) -> Iterable[Recorded]:
+    def read(self, interactions: list[Interaction]) -> Iterable[Recorded]:
         for number, interaction in enumerate(interactions):
             try:
                 yield self._one(interaction.request, interaction.response)
             except (KeyError, IndexError, ValueError) as error:
-                raise _incomplete(self._path, number, len(interactions), error) from error
+                raise incomplete(self._path, number, len(interactions), error) from error
 
-    def _one(self, request: _Request, response: _Response) -> Recorded:
+    def _one(self, request: RecordedRequest, response: RecordedResponse) -> Recorded:
         wire_response = WireResponse(
             response.status.code,
             {intern(name.lower()): ", ".join(values) for name, values in response.headers.items()},
@@ -382,7 +263,7 @@ class _Reader:
         prompt_id, recorded_at = headers[PROMPT_HEADER][0], headers[DATE_HEADER][0]
         return Recorded(wire_request, sample, intern(prompt_id), wire_response, intern(recorded_at))
 
-    def _foreign(self, request: _Request, response: WireResponse) -> Recorded:
+    def _foreign(self, request: RecordedRequest, response: WireResponse) -> Recorded:
         wire = WireRequest(request.method, request.uri, _canonical(request.body or ""))
         wire = self._shared(self._scrubber.request(wire))
         sample = self._next.get(wire, 0)
