@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Recordings are given; nothing may be downloaded, and no plugin but those named is loaded.
 _ENVIRONMENT = {
@@ -100,3 +101,26 @@ def load() -> str:
     """How busy the machine is, for the reader to judge the figures by."""
     busy = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return f"{os.cpu_count()} processors, load {busy}"
+
+
+def rules_table(rules: Sequence[str], rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Print how often each rule fails a suite: false alarms first, then by share of prompts."""
+    head = "| share of prompts changed | " + " | ".join(r.replace("_", " ") for r in rules) + " |"
+    print(f"{head}\n|{'---|' * (len(rules) + 1)}")
+    for name, row in rows.items():
+        print(f"| {name} | " + " | ".join(f"{100 * row[rule]:.1f} %" for rule in rules) + " |")
+
+
+def rules_figures(
+    rules: Sequence[str], alarms: Mapping[str, float], curve: Mapping[float, Mapping[str, float]]
+) -> dict[str, Any]:
+    """The figures of the last line: the gate's, the first of the rules, and the rivals'."""
+    gate, *rivals = rules
+    return {
+        "false_alarm": alarms[gate],
+        "power": curve[0.5][gate],
+        "curve": {str(share): row[gate] for share, row in curve.items()},
+        "rivals": {
+            rule: {"false_alarm": alarms[rule], "power": curve[0.5][rule]} for rule in rivals
+        },
+    }

@@ -27,6 +27,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from common import rules_figures, rules_table
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Summaries
@@ -159,20 +160,9 @@ def main() -> None:
     print(
         f"{suites} re-recordings, {trials} changes a share, {time.perf_counter() - begun:.0f} s\n"
     )
-    head = "| share of prompts changed | " + " | ".join(r.replace("_", " ") for r in RULES) + " |"
-    print(f"{head}\n|{'---|' * (len(RULES) + 1)}")
-    for name, row in [("none (false alarms)", alarms), *curve.items()]:
-        print(f"| {name} | " + " | ".join(f"{100 * row[rule]:.1f} %" for rule in RULES) + " |")
-    result = {
-        "false_alarm": alarms["gate"],
-        "power": curve[0.5]["gate"],
-        "curve": {str(share): row["gate"] for share, row in curve.items()},
-        "rivals": {
-            rule: {"false_alarm": alarms[rule], "power": curve[0.5][rule]} for rule in RULES[1:]
-        },
-        "suites": suites,
-        "trials": trials,
-    }
+    by_share = {str(share): row for share, row in curve.items()}
+    rules_table(RULES, {"none (false alarms)": alarms, **by_share})
+    result = {**rules_figures(RULES, alarms, curve), "suites": suites, "trials": trials}
     print(f"\n{json.dumps(result)}")
 
 

@@ -22,6 +22,7 @@ import json
 import time
 
 import numpy as np
+from common import rules_figures, rules_table
 from numpy.typing import NDArray
 
 from pytest_convergence.stats.rate_gating import RateCounts, RatePair, look_at_rates
@@ -115,19 +116,11 @@ def main() -> None:
     print(
         f"{suites} re-recordings, {trials} changes a share, {time.perf_counter() - begun:.0f} s\n"
     )
-    head = "| share of prompts changed | " + " | ".join(r.replace("_", " ") for r in RULES) + " |"
-    print(f"{head}\n|{'---|' * (len(RULES) + 1)}")
-    rows = [("none (false alarms)", alarms), ("none, one sample a prompt", single), *curve.items()]
-    for name, row in rows:
-        print(f"| {name} | " + " | ".join(f"{100 * row[rule]:.1f} %" for rule in RULES) + " |")
+    unchanged = {"none (false alarms)": alarms, "none, one sample a prompt": single}
+    rules_table(RULES, {**unchanged, **{str(share): row for share, row in curve.items()}})
     result = {
-        "false_alarm": alarms["gate"],
+        **rules_figures(RULES, alarms, curve),
         "false_alarm_one_sample": single["gate"],
-        "power": curve[0.5]["gate"],
-        "curve": {str(share): row["gate"] for share, row in curve.items()},
-        "rivals": {
-            rule: {"false_alarm": alarms[rule], "power": curve[0.5][rule]} for rule in RULES[1:]
-        },
         "suites": suites,
         "trials": trials,
     }

@@ -104,12 +104,13 @@ def _file(path: Path, text: str) -> _File:
     version = data.get("version")
     if type(version) is not int or version != FORMAT_VERSION:
         raise _wrong_version(path, version)
+    interactions = []
     for number, interaction in enumerate(data["interactions"]):
         try:
-            convert(interaction, Interaction)
+            interactions.append(convert(interaction, Interaction))
         except ValidationError as error:
             raise incomplete(path, number, len(data["interactions"]), error) from error
-    return convert(data, _File)
+    return _File(version, interactions)
 
 
 def _wrong_version(path: Path, version: Any) -> CassetteError:

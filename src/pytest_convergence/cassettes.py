@@ -137,10 +137,6 @@ class Cassette:
             reader = _Reader(path, scrubber or _Verbatim())
             return cls.of(path, reader.read(read_interactions(path)))
 
-    def get(self, request: WireRequest, sample: int) -> Recorded | None:
-        """The answer to one sample of a request, or None."""
-        return self._index.get(request, {}).get(sample)
-
     def samples(self, request: WireRequest) -> Mapping[int, Recorded]:
         """All recorded samples of a request, by index."""
         return self._index.get(request, {})

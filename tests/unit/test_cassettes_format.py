@@ -52,11 +52,11 @@ def test_the_file_is_vcrpys_format_and_ends_in_a_line_feed(tmp_path: Path) -> No
 
 def test_a_recording_is_found_by_request_and_sample_whatever_its_prompt_id(tmp_path: Path) -> None:
     cassette = Cassette.of(tmp_path / "m.json", STUDY)
-    found = cassette.get(request("a"), 2)
+    found = cassette.samples(request("a")).get(2)
     assert found is not None
     assert json.loads(found.response.body)["choices"][0]["message"]["content"] == "a 2"
-    assert cassette.get(request("a"), 3) is None
-    assert cassette.get(request("a", temperature=0.5), 2) is None
+    assert cassette.samples(request("a")).get(3) is None
+    assert cassette.samples(request("a", temperature=0.5)).get(2) is None
     assert sorted(cassette.samples(request("b"))) == [0, 1, 2]
     assert list(cassette.requests) == [request("b"), request("a"), request("c")]
 
@@ -164,4 +164,4 @@ def test_equal_requests_of_a_file_share_their_memory(tmp_path: Path) -> None:
 def test_a_request_without_a_body_is_found_again(tmp_path: Path) -> None:
     empty = Recorded(WireRequest("GET", "https://h/", ""), 0, "", WireResponse(200, {}, ""), "")
     write(tmp_path / "m.json", [empty])
-    assert Cassette.load(tmp_path / "m.json").get(empty.request, 0) == empty
+    assert Cassette.load(tmp_path / "m.json").samples(empty.request)[0] == empty

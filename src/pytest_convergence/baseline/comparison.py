@@ -93,14 +93,7 @@ def _decide(sides: Sides, rule: Rule) -> Decision | str:
     pairs = sides.copies or min(before.samples, after.samples) < 2
     families = len(set(sides.after.families)) if pairs else None
     return replace(
-        same,
-        status=found.movement,
-        notes=same.unreachable(families),
-        difference=found.change.difference,
-        low=found.change.interval.low,
-        high=found.change.interval.high,
-        pvalue=for_the_worse(found.change, rule),
-        method=found.change.interval.method,
+        same.of_look(found, pvalue=for_the_worse(found.change, rule), families=families),
         models=_models(sides, (first, second), found, quantity, rule),
         moved=most_moved(before.prompts, before.by_prompt, after.by_prompt),
         examples=worst_example(sides, after.by_prompt - before.by_prompt, rule),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Direction
     from pytest_convergence.metrics.summaries import Floats
+    from pytest_convergence.stats.gating import Look
 
 Status: TypeAlias = Literal[
     "unchanged", "regressed", "improved", "new", "vanished", "stale", "partial", "incomplete"
@@ -140,6 +141,29 @@ class Decision:
             self, after=self.before, difference=0.0, low=0.0, high=0.0, pvalue=1.0,
             method="the recordings are the same",
         )  # fmt: skip
+
+    def of_look(self, found: Look, *, pvalue: float, families: int | None) -> Decision:
+        """What a look at the two recordings showed.
+
+        Parameters
+        ----------
+        pvalue
+            Of a change for the worse.
+        families
+            How many families of prompts were taken as pairs; None where the samples within
+            prompts tell what is significant.
+        """
+        change = found.change
+        return replace(
+            self,
+            status=found.movement,
+            notes=self.unreachable(families),
+            difference=change.difference,
+            low=change.interval.low,
+            high=change.interval.high,
+            pvalue=pvalue,
+            method=change.interval.method,
+        )
 
     def unreachable(self, families: int | None) -> tuple[str, ...]:
         """A note where so many families, taken as pairs, cannot make any change significant.

@@ -84,14 +84,9 @@ def _decide(sides: Sides, metric: str, rule: Rule) -> Decision | str:
     )
     by_prompt = tables.by_prompt()
     return replace(
-        same,
-        status=found.movement,
-        notes=same.unreachable(len(set(tables.families))),
-        difference=found.change.difference,
-        low=found.change.interval.low,
-        high=found.change.interval.high,
-        pvalue=for_the_worse(found.change, rule),
-        method=found.change.interval.method,
+        same.of_look(
+            found, pvalue=for_the_worse(found.change, rule), families=len(set(tables.families))
+        ),
         models=tuple(_model(m, sides, tables, found, rule) for m in range(models)),
         moved=most_moved(sides.after.prompts, *by_prompt),
         examples=worst_example(sides, by_prompt[1] - by_prompt[0], rule),

@@ -141,14 +141,7 @@ def _decide(sides: Sides, pair: RatePair, rule: RateRule) -> Decision | str:
     pairs = any(np.asarray(pair.by_families) & np.asarray(pair.redrawn))
     families = len(set(pair.families)) if pairs else None
     return replace(
-        same,
-        status=found.movement,
-        notes=same.unreachable(families),
-        difference=found.change.difference,
-        low=found.change.interval.low,
-        high=found.change.interval.high,
-        pvalue=rule.for_the_worse(found.change),
-        method=found.change.interval.method,
+        same.of_look(found, pvalue=rule.for_the_worse(found.change), families=families),
         models=tuple(_model(m, sides, rates, found, rule) for m in range(models)),
         moved=most_moved(sides.after.prompts, *by_prompt),
         examples=_examples(sides, pair, rule),
