@@ -7,12 +7,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct, ValidationError, convert, field
 from msgspec.json import Decoder
 
 from pytest_convergence.errors import CassetteError
 
 FORMAT_VERSION = 1
+SAMPLE_HEADER = "x-convergence-sample"
+PROMPT_HEADER = "x-convergence-prompt"
+DATE_HEADER = "x-convergence-recorded"
+
 UNTOUCHED = "the file was left as it is; nothing was overwritten"
 _CONFLICT = re.compile(r"^(<{7} |={7}$|>{7} )", re.MULTILINE)
 
@@ -29,13 +33,21 @@ class Body(Struct, gc=False):
     string: str
 
 
+class RequestHeaders(Struct, gc=False):
+    """Those that we write; without a sample's number, stock vcrpy recorded the interaction."""
+
+    sample: list[str] | None = field(default=None, name=SAMPLE_HEADER)
+    prompt: list[str] | None = field(default=None, name=PROMPT_HEADER)
+    recorded: list[str] | None = field(default=None, name=DATE_HEADER)
+
+
 class RecordedRequest(Struct, gc=False):
     """What was asked; vcrpy writes no body as null."""
 
     method: str
     uri: str
     body: str | None
-    headers: dict[str, list[str]]
+    headers: RequestHeaders
 
 
 class RecordedResponse(Struct, gc=False):

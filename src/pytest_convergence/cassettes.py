@@ -14,9 +14,12 @@ from http import HTTPStatus
 from pathlib import Path
 from sys import intern
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from pytest_convergence.cassette_files import (
+    DATE_HEADER,
+    PROMPT_HEADER,
+    SAMPLE_HEADER,
     UNTOUCHED,
     Interaction,
     RecordedRequest,
@@ -28,10 +31,6 @@ from pytest_convergence.errors import CassetteError
 from pytest_convergence.files import write_atomically
 from pytest_convergence.garbage import collector_paused
 from pytest_convergence.models.wire import WireRequest, WireResponse, canonical_json
-
-SAMPLE_HEADER = "x-convergence-sample"
-PROMPT_HEADER = "x-convergence-prompt"
-DATE_HEADER = "x-convergence-recorded"
 
 _LOADING = Lock()
 
@@ -107,10 +106,7 @@ class Cassette:
         kept = tuple(recordeds)
         index: dict[WireRequest, dict[int, Recorded]] = {}
         for recorded in kept:
-            samples = index.setdefault(recorded.request, {})
-            before = samples.setdefault(recorded.sample, recorded)
-            if before is not recorded and before.response != recorded.response:
-                raise _twice(path, recorded)
+            _put(index, recorded, path)
         return cls(path, kept, index)
 
     @classmethod
@@ -135,7 +131,8 @@ class Cassette:
         """
         with collector_paused():
             reader = _Reader(path, scrubber or _Verbatim())
-            return cls.of(path, reader.read(read_interactions(path)))
+            kept = tuple(reader.read(read_interactions(path)))
+            return cls(path, kept, reader.index)
 
     def samples(self, request: WireRequest) -> Mapping[int, Recorded]:
         """All recorded samples of a request, by index."""
@@ -226,6 +223,20 @@ def _twice(path: Path, recorded: Recorded) -> CassetteError:
     )
 
 
+_Index: TypeAlias = dict[WireRequest, dict[int, Recorded]]
+
+
+def _put(index: _Index, recorded: Recorded, path: Path) -> None:
+    """Find it by its request and sample from now on."""
+    samples = index.get(recorded.request)
+    if samples is None:
+        index[recorded.request] = {recorded.sample: recorded}
+        return
+    before = samples.setdefault(recorded.sample, recorded)
+    if before is not recorded and before.response != recorded.response:
+        raise _twice(path, recorded)
+
+
 class _Reader:
     """Reads the interactions of one file. Equal requests of a file become one object."""
 
@@ -233,14 +244,16 @@ class _Reader:
         self._path = path
         self._scrubber = scrubber
         self._seen: dict[WireRequest, WireRequest] = {}
-        self._next: dict[WireRequest, int] = {}
+        self.index: _Index = {}
 
     def read(self, interactions: list[Interaction]) -> Iterable[Recorded]:
         for number, interaction in enumerate(interactions):
             try:
-                yield self._one(interaction.request, interaction.response)
-            except (KeyError, IndexError, ValueError) as error:
+                recorded = self._one(interaction.request, interaction.response)
+            except (IndexError, ValueError) as error:
                 raise incomplete(self._path, number, len(interactions), error) from error
+            _put(self.index, recorded, self._path)
+            yield recorded
 
     def _one(self, request: RecordedRequest, response: RecordedResponse) -> Recorded:
         wire_response = WireResponse(
@@ -249,21 +262,24 @@ class _Reader:
             response.body.string,
         )
         headers = request.headers
-        if SAMPLE_HEADER not in headers:
+        if headers.sample is None:
             return self._foreign(request, wire_response)
+        if headers.prompt is None or headers.recorded is None:
+            raise ValueError(f"of the headers {PROMPT_HEADER} and {DATE_HEADER} one is missing")
         # A file says the same method and address thousands of times.
         method, url = intern(request.method), intern(request.uri)
-        wire_request = self._shared(WireRequest(method, url, request.body or ""))
-        sample = int(headers[SAMPLE_HEADER][0])
-        self._next[wire_request] = max(self._next.get(wire_request, 0), sample + 1)
-        prompt_id, recorded_at = headers[PROMPT_HEADER][0], headers[DATE_HEADER][0]
-        return Recorded(wire_request, sample, intern(prompt_id), wire_response, intern(recorded_at))
+        return Recorded(
+            self._shared(WireRequest(method, url, request.body or "")),
+            int(headers.sample[0]),
+            intern(headers.prompt[0]),
+            wire_response,
+            intern(headers.recorded[0]),
+        )
 
     def _foreign(self, request: RecordedRequest, response: WireResponse) -> Recorded:
         wire = WireRequest(request.method, request.uri, _canonical(request.body or ""))
         wire = self._shared(self._scrubber.request(wire))
-        sample = self._next.get(wire, 0)
-        self._next[wire] = sample + 1
+        sample = max(self.index.get(wire, ()), default=-1) + 1
         return Recorded(wire, sample, "", self._scrubber.response(response), "")
 
     def _shared(self, request: WireRequest) -> WireRequest:

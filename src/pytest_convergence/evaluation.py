@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pytest_convergence.declaration import Case, Group, fill, resolve_decoding
+from pytest_convergence.declaration import Case, Group
 from pytest_convergence.detect import results_key
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.names import Names
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 
     from pytest_convergence.baseline.gate import Gate
     from pytest_convergence.groups import GroupItem
-    from pytest_convergence.models.decoding import Decoding
     from pytest_convergence.models.messages import Prompt
     from pytest_convergence.models.recorded import RecordedResponses
     from pytest_convergence.models.response import Response
-    from pytest_convergence.models.wire import Model, WireRequest
     from pytest_convergence.panel import EvalTest
     from pytest_convergence.recordings import Recordings
     from pytest_convergence.represent.representation import SampledCase
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_convergence.sampling.sampler import Sampler
     from pytest_convergence.sampling.tally import SamplingReport
     from pytest_convergence.settings import Settings
+    from pytest_convergence.units import Units
 
 
 _MAPPED_CASES = 200
@@ -137,45 +136,15 @@ class Evaluation:
         case = test.cases[0] if test.cases else None
         return self.names.panel(test.declaration, case, test.nodeid)
 
-    def unit(self, case: Case, name: str, decoding: Decoding) -> Unit:
-        """One case put to one model, as it is planned, recorded and found again.
+    @cached_property
+    def _units(self) -> Units:
+        from pytest_convergence.units import Units
 
-        ``decoding`` is the case's own, the same for all models.
-        """
-        from pytest_convergence.sampling.plan import Unit, cassette_path
-
-        model = self.names.model(name)
-        if model.decoding is not None:
-            decoding = model.decoding.merged(decoding)
-        return Unit(
-            cassette=cassette_path(case.test_file, case.test_name, model.name),
-            test=case.nodeid,
-            model=model,
-            prompt_id=case.prompt_id,
-            request=self.request(case, model, decoding),
-            samples=case.declaration.samples,
-            decoding=decoding,
-        )
-
-    def request(self, case: Case, model: Model, decoding: Decoding) -> WireRequest:
-        """What is sent for a case: its prompt in the template, with these decoding parameters."""
-        prompt = case.prompt
-        if case.declaration.template is not None and isinstance(prompt, str):
-            prompt = fill(case.declaration.template, case, prompt=prompt)
-        return model.adapter.request(
-            model=model.model, base_url=model.base_url, prompt=prompt, decoding=decoding
-        )
+        return Units(self.names)
 
     def units(self, cases: Sequence[Case]) -> list[Unit]:
         """The plan for these cases, in their order; empty where responses come from a file."""
-        if self.recorded is not None:
-            return []
-        return [
-            self.unit(case, name, decoding)
-            for case in cases
-            for decoding in (resolve_decoding(case),)
-            for name in self.names.panel(case.declaration, case, case.nodeid)
-        ]
+        return [] if self.recorded is not None else self._units.of_cases(cases)
 
     def sampled(self, case: Case, names: Sequence[str] | None = None) -> SampledCase:
         """The responses of the panel to one case, replayed, waited for or sampled; kept."""
@@ -194,11 +163,11 @@ class Evaluation:
             responses = self._from_file(case, names)
             stores = {name: self._file_store(name) for name in names}
         else:
-            decoding = resolve_decoding(case)
-            units = {name: self.unit(case, name, decoding) for name in names}
-            sampled = self.sampler.all_responses(list(units.values()))
-            responses = dict(zip(units, sampled, strict=True))
-            stores = {name: self._store(unit.cassette) for name, unit in units.items()}
+            units = self._units.of_case(case, names)
+            responses = dict(zip(names, self.sampler.all_responses(units), strict=True))
+            stores = {
+                name: self._store(unit.cassette) for name, unit in zip(names, units, strict=True)
+            }
         return SampledCase(
             id=case.id,
             nodeid=case.nodeid,
@@ -217,15 +186,13 @@ class Evaluation:
             return {**self._from_file(case, names)}
         from pytest_convergence.sampling.sampler import as_response, is_open
 
-        decoding = resolve_decoding(case)
         again = self.settings["retry_missing"]
         return {
             name: tuple(
                 None if is_open(found, again) else as_response(unit, found)
                 for found in self.recordings.find(unit)
             )
-            for name in names
-            for unit in (self.unit(case, name, decoding),)
+            for name, unit in zip(names, self._units.of_case(case, names), strict=True)
         }
 
     def _from_file(self, case: Case, names: Sequence[str]) -> dict[str, tuple[Response, ...]]:

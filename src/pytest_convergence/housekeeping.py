@@ -10,15 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 from urllib.parse import quote
 
-from pytest_convergence.cassettes import (
-    DATE_HEADER,
-    PROMPT_HEADER,
-    SAMPLE_HEADER,
-    Cassette,
-    Recorded,
-    order,
-    serialise,
-)
+from pytest_convergence.cassette_files import DATE_HEADER, PROMPT_HEADER, SAMPLE_HEADER
+from pytest_convergence.cassettes import Cassette, Recorded, order, serialise
 from pytest_convergence.errors import CassetteError
 from pytest_convergence.failures import read_failures
 from pytest_convergence.files import disk_error

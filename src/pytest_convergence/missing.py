@@ -13,8 +13,9 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from pytest_convergence.models.response import Finish, Missing, Response
 from pytest_convergence.models.secrets import redact

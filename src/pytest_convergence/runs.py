@@ -193,7 +193,7 @@ def case_entry(case: CaseResponses) -> dict[str, Any]:
 def _response(response: Response, label: Label | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"text": response.text, "finish": response.finish}
     if response.missing is not None:
-        entry["missing"] = asdict(response.missing)
+        entry["missing"] = {"kind": response.missing.kind, "reason": response.missing.reason}
     if label is not None:
         entry["label"] = label.value
         if label.correct is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
 
 from pytest_convergence.models.building import (
     post,
@@ -54,6 +56,8 @@ class AnthropicAdapter:
     """
 
     provider: str = "anthropic"
+
+    verbatim: ClassVar[bool] = True
 
     def inexpressible(self, decoding: Decoding) -> tuple[str, ...]:
         """The parameters set in ``decoding`` that this format has no word for."""

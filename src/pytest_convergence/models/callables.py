@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, get_args
+from typing import Any, ClassVar, TypeAlias, get_args
 from urllib.parse import quote
 
 from pytest_convergence.errors import SettingsError
@@ -89,6 +89,8 @@ class CallableAdapter:
     """The small format between us and a function: JSON with messages in, JSON with a text out."""
 
     takes_decoding: bool = True
+
+    verbatim: ClassVar[bool] = True
 
     def inexpressible(self, decoding: Decoding) -> tuple[str, ...]:
         """What is set, where the function takes no ``decoding``."""

@@ -8,12 +8,13 @@ import json
 import math
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
 import anyio.to_thread
 import httpx
+import msgspec
 
 from pytest_convergence.models.context import sample_index
 from pytest_convergence.models.decoding import Decoding
@@ -34,7 +35,7 @@ _LASTING = (
 )
 _PASSING_STATUSES = (408, 409, 425, 429)
 
-_FIELDS = {item.name for item in fields(Response)}
+_FIELDS = set(Response.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +160,7 @@ def answer_as_json(answer: Any) -> dict[str, Any]:
     if isinstance(answer, str):
         return {"text": answer}
     if isinstance(answer, Response):
-        default = asdict(Response(text=""))
-        values = asdict(answer)
-        return {"text": answer.text} | {
-            name: value for name, value in values.items() if value != default[name]
-        }
+        return dict(msgspec.to_builtins(answer))
     if not isinstance(answer, Mapping):
         raise TypeError(f"the function returned {type(answer).__name__}, not a text or a Response")
     unknown = sorted(str(name) for name in answer if name not in _FIELDS)
@@ -171,7 +168,7 @@ def answer_as_json(answer: Any) -> dict[str, Any]:
         problem = f"has the unknown field {unknown[0]!r}" if unknown else "has no text"
         raise TypeError(f"the function returned a mapping that {problem}")
     return {
-        name: asdict(value) if hasattr(value, "__dataclass_fields__") else value
+        name: msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
         for name, value in answer.items()
     }
 

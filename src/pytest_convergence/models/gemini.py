@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from pytest_convergence.models.building import post, with_extra, without_system
@@ -58,6 +58,8 @@ class GeminiAdapter:
     """Gemini: ``POST {base_url}/models/{model}:generateContent``. It can express everything."""
 
     provider: str = "gemini"
+
+    verbatim: ClassVar[bool] = True
 
     def inexpressible(self, decoding: Decoding) -> tuple[str, ...]:
         """Every decoding parameter has a name in this format."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_convergence.models.building import post, with_extra
 from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.models.messages import Prompt, as_messages
+from pytest_convergence.models.plain_chat import COST_HEADER, plain_answer
 from pytest_convergence.models.reading import (
     Origin,
     amount_or_none,
@@ -69,6 +70,8 @@ class OpenAIAdapter:
     provider: str = "openai"
     max_tokens_name: str = "max_tokens"
 
+    verbatim: ClassVar[bool] = True
+
     def inexpressible(self, decoding: Decoding) -> tuple[str, ...]:
         """Every decoding parameter has a name in this format."""
         del decoding
@@ -103,6 +106,10 @@ class OpenAIAdapter:
 
     def parse(self, response: WireResponse) -> Response:
         """The first choice read, or why it cannot be used."""
+        plain = plain_answer(response, self.provider)
+        return self._parse_any(response) if plain is None else plain
+
+    def _parse_any(self, response: WireResponse) -> Response:
         body = read_body(response)
         if isinstance(body, Response):
             return body
@@ -171,7 +178,7 @@ def _tools(message: dict[str, Any]) -> list[str]:
 def _usage(body: dict[str, Any], response: WireResponse) -> Usage:
     usage = mapping(body.get("usage"))
     details = mapping(usage.get("completion_tokens_details"))
-    cost = usage.get("cost", response.headers.get("x-litellm-response-cost"))
+    cost = usage.get("cost", response.headers.get(COST_HEADER))
     return Usage(
         input_tokens=count_or_none(usage.get("prompt_tokens")),
         output_tokens=count_or_none(usage.get("completion_tokens")),

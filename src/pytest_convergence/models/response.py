@@ -1,16 +1,20 @@
-"""What a model answered, or why it did not."""
+"""What a model answered, or why it did not.
+
+Structs rather than dataclasses: a study holds them by the hundred thousand, and they are made in a
+twentieth of the time. ``msgspec.structs.replace`` changes a field.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 Finish: TypeAlias = Literal["stop", "length", "refusal", "content_filter", "tool", "unknown"]
 MissingKind: TypeAlias = Literal["error", "empty", "truncated", "refused", "unlabelled", "budget"]
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True, gc=False, omit_defaults=True):
     """Why a response cannot be used: counted and named, never agreement nor disagreement.
 
     ``refused`` is a provider's refusal or content-filter stop: missing to text kernels only, a
@@ -22,8 +26,7 @@ class Missing:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     """Tokens (and money in US dollars where the provider reports it) of one response."""
 
     input_tokens: int | None = None
@@ -32,8 +35,7 @@ class Usage:
     cost: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
+class TokenLogprob(Struct, frozen=True, gc=False, omit_defaults=True):
     """One generated token, its natural-log probability, and the alternatives offered."""
 
     token: str
@@ -41,8 +43,7 @@ class TokenLogprob:
     top: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True, gc=False, omit_defaults=True):
     """One sample of one model's answer to one prompt.
 
     ``text`` may be empty and may hold anything. ``missing`` is None where the text can be used
@@ -53,7 +54,7 @@ class Response:
     text: str
     finish: Finish = "stop"
     missing: Missing | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     logprobs: tuple[TokenLogprob, ...] = ()
     served_model: str | None = None
     system_fingerprint: str | None = None

@@ -45,7 +45,12 @@ def canonical_json(value: Any) -> str:
 
 
 class Adapter(Protocol):
-    """One wire format. Stateless and pure: it builds requests and reads answers, nothing else."""
+    """One wire format. Stateless and pure: it builds requests and reads answers, nothing else.
+
+    An adapter that has ``verbatim = True`` says that a prompt which is one text stands in the body
+    as one JSON string and that nothing else in the request depends on it: the requests of a
+    thousand prompts are then made of one.
+    """
 
     def request(
         self, *, model: str, base_url: str, prompt: Prompt, decoding: Decoding
