@@ -13,6 +13,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from pytest_convergence.text import printable
 
 _REASON_LIMIT = 200
 _LONGEST_ERROR = 20_000
+_LONGEST_BARE_ERROR = 1_000
 
 _FINISHES: Mapping[str, Finish] = {
     "stop": "stop",
@@ -72,63 +74,57 @@ _LIBRARIES = (
 
 # Each matches from the first character on; what it matches no model writes as its answer. One
 # expression each for all of a kind, for every answer that is replayed is asked.
-_CERTAIN = re.compile(
-    "|".join((
-        rf"(?:{_LIBRARIES})[\w.]*\.(?:{_CLIENT_ERROR})\b\s*(?::|$)",
-        rf"(?i:error|exception|failed)\s*:\s*(?:[\w.]+\.)?(?:{_CLIENT_ERROR})\b",
-        r"(?i:error:\s*)?(?i:api (?:error|request failed|call failed|connection error))"
-        r"\s*(?:[:\-–(]|\d{3}\b)",  # noqa: RUF001
-        r"(?i:error:\s*)?(?i:error code):\s*[45]\d\d\b",
-        r"(?i:error|exception)\s*[:\-–]\s*(?i:http(?: status| error)?|status(?: code)?)?\s*:?\s*"  # noqa: RUF001
-        rf"[45]\d\d\b(?:\s*$|\s*[:\-({{]|\s*,|\s+(?i:{_STATUS_PHRASES}|client error|server error))",
-        r"[45]\d\d (?:Client|Server) Error: .{0,100}? for url:",
-        r"(?:Client|Server) error '[45]\d\d .{0,60}?' for url",
-        r"(?:HTTPS?ConnectionPool|HTTPConnection)\(host=",
-        r"(?i:error:\s*)?(?i:request failed with status code) [45]\d\d\s*\.?$",
-        r"(?:\('Connection aborted\.'|Cannot connect to host \S+:\d+)",
-        r"(?i:error:\s*)?\[Errno -?\d+\] ",
-        r"(?i:upstream connect error or disconnect/reset before headers)",
-        r"(?:<Response \[[45]\d\d\]>|<_?(?:InactiveRpcError|MultiThreadedRendezvous) of RPC)",
-        r"(?i:error:\s*)?(?:ClientError: )?An error occurred \(\w+\) when calling the \w+",
-        r"(?i:error:\s*)?You exceeded your current quota, please check your plan",
-        r"(?i:error:\s*)?Rate limit (?:reached|exceeded) for (?:model |requests|gpt|\S+ in org)",
-        r"(?i:error:\s*)?This model's maximum context length is \d+ tokens",
-        r"(?i:error:\s*)?Incorrect API key provided",
-    ))
-)  # fmt: skip
+_CERTAIN = "|".join((
+    rf"(?:{_LIBRARIES})[\w.]*\.(?:{_CLIENT_ERROR})\b\s*(?::|$)",
+    rf"(?i:error|exception|failed)\s*:\s*(?:[\w.]+\.)?(?:{_CLIENT_ERROR})\b",
+    r"(?i:error:\s*)?(?i:api (?:error|request failed|call failed|connection error))"
+    r"\s*(?:[:\-–(]|\d{3}\b)",  # noqa: RUF001
+    r"(?i:error:\s*)?(?i:error code):\s*[45]\d\d\b",
+    r"(?i:error|exception)\s*[:\-–]\s*(?i:http(?: status| error)?|status(?: code)?)?\s*:?\s*"  # noqa: RUF001
+    rf"[45]\d\d\b(?:\s*$|\s*[:\-({{]|\s*,|\s+(?i:{_STATUS_PHRASES}|client error|server error))",
+    r"[45]\d\d (?:Client|Server) Error: .{0,100}? for url:",
+    r"(?:Client|Server) error '[45]\d\d .{0,60}?' for url",
+    r"(?:HTTPS?ConnectionPool|HTTPConnection)\(host=",
+    r"(?i:error:\s*)?(?i:request failed with status code) [45]\d\d\s*\.?$",
+    r"(?:\('Connection aborted\.'|Cannot connect to host \S+:\d+)",
+    r"(?i:error:\s*)?\[Errno -?\d+\] ",
+    r"(?i:upstream connect error or disconnect/reset before headers)",
+    r"(?:<Response \[[45]\d\d\]>|<_?(?:InactiveRpcError|MultiThreadedRendezvous) of RPC)",
+    r"(?i:error:\s*)?(?:ClientError: )?An error occurred \(\w+\) when calling the \w+",
+    r"(?i:error:\s*)?You exceeded your current quota, please check your plan",
+    r"(?i:error:\s*)?Rate limit (?:reached|exceeded) for (?:model |requests|gpt|\S+ in org)",
+    r"(?i:error:\s*)?This model's maximum context length is \d+ tokens",
+    r"(?i:error:\s*)?Incorrect API key provided",
+    ))  # fmt: skip
 
 # An answer to a question about errors can look like these; they count where none was asked.
-_LIKELY = re.compile(
-    "(?:" + "|".join((
-        r"(?:error:?\s*)?(?:http(?:/\d(?:\.\d)?)?\s*)?(?:error\s*)?[45]\d\d[\s:\-]*"
-        rf"(?:{_STATUS_PHRASES})",
-        r"(?:error[\s:]*)?(?:http|status)(?: (?:error|status|code))*[\s:]*[45]\d\d",
-        rf"error:\s*(?:[45]\d\d\s*)?(?:{_STATUS_PHRASES})",
-        r"error:\s*(?:[45]\d\d[\s:\-]*)?(?:(?:the )?(?:api|llm|model) )?"
-        r"(?:call|request|query)?\s*failed",
-        r"(?:error:?\s*)?[45]\d\d[\s:\-]*(?:rate limit|quota) (?:exceeded|reached)",
-        r"[\[<]error[\]>][\s:\-]*(?:time-?d? ?out|failed|unavailable|rate limit(?: exceeded)?)",
-        r"internal server error|too many requests|bad gateway|gateway time-?out"
-        r"|service (?:temporarily )?unavailable|request time-?out",
-        r"(?:error:\s*)?(?:the )?(?:request|read|connection|operation|gateway) timed? ?out",
-        r"(?:error:\s*)?connection (?:error|reset by peer|refused|aborted)",
-        r"(?:error:\s*)?(?:rate limit|quota) (?:exceeded|reached)(?:[.,:]? please .{0,60})?",
-        r"(?:error:\s*)?(?:the )?(?:model|engine|server) is (?:currently )?"
-        r"(?:overloaded|unavailable)(?:[.,:]? please .{0,60})?",
-        r"(?:error:\s*)?(?:invalid|missing|no) api key(?: provided)?",
-        r"(?:error:\s*)?failed to (?:get|fetch|generate)(?: an?| the)? (?:response|completion)"
-        r"(?: (?:after|from) .{0,80})?",
-        r"[\[<](?:(?:api|request|generation)[ _])?(?:error|failed|timeout|timed out)[\]>]",
-    )) + r")\s*[.!]?",
-    re.IGNORECASE,
-)  # fmt: skip
-_ASKS_ABOUT_ERRORS = re.compile(
-    r"\b(?:errors?|exceptions?|http|status|traceback|stack ?trace|json|html|python|java(?:script)?"
-    r"|timeouts?|timed? out|rate limits?|quota|repeat|translate)\b",
-    re.IGNORECASE,
+_LIKELY = "(?i)(?:" + "|".join((
+    r"(?:error:?\s*)?(?:http(?:/\d(?:\.\d)?)?\s*)?(?:error\s*)?[45]\d\d[\s:\-]*"
+    rf"(?:{_STATUS_PHRASES})",
+    r"(?:error[\s:]*)?(?:http|status)(?: (?:error|status|code))*[\s:]*[45]\d\d",
+    rf"error:\s*(?:[45]\d\d\s*)?(?:{_STATUS_PHRASES})",
+    r"error:\s*(?:[45]\d\d[\s:\-]*)?(?:(?:the )?(?:api|llm|model) )?"
+    r"(?:call|request|query)?\s*failed",
+    r"(?:error:?\s*)?[45]\d\d[\s:\-]*(?:rate limit|quota) (?:exceeded|reached)",
+    r"[\[<]error[\]>][\s:\-]*(?:time-?d? ?out|failed|unavailable|rate limit(?: exceeded)?)",
+    r"internal server error|too many requests|bad gateway|gateway time-?out"
+    r"|service (?:temporarily )?unavailable|request time-?out",
+    r"(?:error:\s*)?(?:the )?(?:request|read|connection|operation|gateway) timed? ?out",
+    r"(?:error:\s*)?connection (?:error|reset by peer|refused|aborted)",
+    r"(?:error:\s*)?(?:rate limit|quota) (?:exceeded|reached)(?:[.,:]? please .{0,60})?",
+    r"(?:error:\s*)?(?:the )?(?:model|engine|server) is (?:currently )?"
+    r"(?:overloaded|unavailable)(?:[.,:]? please .{0,60})?",
+    r"(?:error:\s*)?(?:invalid|missing|no) api key(?: provided)?",
+    r"(?:error:\s*)?failed to (?:get|fetch|generate)(?: an?| the)? (?:response|completion)"
+    r"(?: (?:after|from) .{0,80})?",
+    r"[\[<](?:(?:api|request|generation)[ _])?(?:error|failed|timeout|timed out)[\]>]",
+)) + r")\s*[.!]?"  # fmt: skip
+_ASKS_ABOUT_ERRORS = (
+    r"(?i)\b(?:errors?|exceptions?|http|status|traceback|stack ?trace|json|html|python"
+    r"|java(?:script)?|timeouts?|timed? out|rate limits?|quota|repeat|translate)\b"
 )
 
-_ERROR_TYPES = re.compile(
+_ERROR_TYPES = (
     r"(?:invalid_request|rate_limit|authentication|permission|not_found|overloaded|api"
     r"|server|billing|timeout|internal_server)_error|request_too_large"
     r"|insufficient_quota|rate_limit_exceeded|model_not_found|invalid_api_key"
@@ -140,19 +136,19 @@ _ENVELOPE = {
     "request_id", "requestId", "user_id", "id", "timestamp", "path", "success", "object",
     "provider", "metadata",
 }  # fmt: skip
-_PAGE = re.compile(
-    rf"<title>[^<]*(?:\b[45]\d\d\b|error|{_STATUS_PHRASES})[^<]*</title>", re.IGNORECASE
-)
-_PAGE_SERVER = re.compile(r"nginx|cloudflare|openresty|apache/|varnish|cloudfront|akamai", re.I)
-_CUT_MARK = re.compile(
-    r"[\[(<|]+\s*(?:(?:output|response|text|answer|message) )?(?:was )?"
-    r"(?:truncated|cut off|incomplete)\b[^\])>|]{0,60}[\])>|]+\s*$",
-    re.IGNORECASE,
+_PAGE = rf"(?i)<title>[^<]*(?:\b[45]\d\d\b|error|{_STATUS_PHRASES})[^<]*</title>"
+_PAGE_SERVER = r"(?i)nginx|cloudflare|openresty|apache/|varnish|cloudfront|akamai"
+_CUT_MARK = (
+    r"(?i)[\[(<|]+\s*(?:(?:output|response|text|answer|message) )?(?:was )?"
+    r"(?:truncated|cut off|incomplete)\b[^\])>|]{0,60}[\])>|]+\s*$"
 )
 _CLOSING = tuple("])>|")
 _REASONING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)(?:</\1>|\Z)", re.DOTALL)
-_TRACE_HEAD = re.compile(rf"(?:[\w.]+\.)?(?:Error|\w*(?:{_CLIENT_ERROR}))\b")
+_TRACE_HEAD = rf"(?:[\w.]+\.)?(?:Error|\w*(?:{_CLIENT_ERROR}))\b"
 _INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
+
+# Most runs need few of them, and compiling them all takes as long as reading a cassette.
+_pattern = cache(re.compile)
 
 
 def recognise(
@@ -221,7 +217,7 @@ def _nothing_or_cut(text: str) -> Missing | None:
         if text.rstrip().endswith(f"</{reasoning[1]}>"):
             return Missing("empty", "reasoning and no answer")
         return Missing("truncated", "cut off in its reasoning")
-    if text.rstrip().endswith(_CLOSING) and _CUT_MARK.search(text[-200:]):
+    if text.rstrip().endswith(_CLOSING) and _pattern(_CUT_MARK).search(text[-200:]):
         return Missing("truncated", "the text says it was cut off")
     return None
 
@@ -237,11 +233,11 @@ def _error_in(text: str, prompt: str | None) -> str | None:
     if not stripped or len(stripped) > _LONGEST_ERROR:
         return None
     first, _, rest = stripped.partition("\n")
-    if _CERTAIN.match(first) and not _is_prose(rest):
+    if _pattern(_CERTAIN).match(first) and not _is_prose(rest):
         return _reason(first)
-    if prompt is not None and _ASKS_ABOUT_ERRORS.search(prompt):
+    if prompt is not None and _pattern(_ASKS_ABOUT_ERRORS).search(prompt):
         return None
-    if _LIKELY.fullmatch(stripped):
+    if len(stripped) <= _LONGEST_BARE_ERROR and _pattern(_LIKELY).fullmatch(stripped):
         return _reason(stripped)
     if stripped[0] in "{[":
         return _error_object(stripped)
@@ -277,8 +273,10 @@ def _error_object(text: str) -> str | None:
         return None
     said = str(error.get("message") or error.get("detail") or "")
     words = [str(error.get(key, "")) for key in ("type", "status", "code", "status_code")]
-    signed = any(_ERROR_TYPES.fullmatch(word) or re.fullmatch(r"[45]\d\d", word) for word in words)
-    worded = _CERTAIN.match(said) or _LIKELY.fullmatch(said)
+    signed = any(
+        _pattern(_ERROR_TYPES).fullmatch(word) or re.fullmatch(r"[45]\d\d", word) for word in words
+    )
+    worded = _pattern(_CERTAIN).match(said) or _pattern(_LIKELY).fullmatch(said)
     return _reason(said or text) if signed or worded else None
 
 
@@ -297,8 +295,8 @@ def _loaded(text: str) -> Any:
 def _error_page(text: str) -> str | None:
     if not re.match(r"(?i)<!doctype html|<html", text):
         return None
-    title = _PAGE.search(text[:4000])
-    if title is None or not _PAGE_SERVER.search(text):
+    title = _pattern(_PAGE).search(text[:4000])
+    if title is None or not _pattern(_PAGE_SERVER).search(text):
         return None
     return _reason(re.sub(r"<[^>]*>", "", title[0]))
 
@@ -306,7 +304,7 @@ def _error_page(text: str) -> str | None:
 def _stack_trace(text: str) -> str | None:
     """The telling line of a client library's stack trace that is the whole of the text."""
     python = text.startswith("Traceback (most recent call last):")
-    if "\n" not in text or not (python or _TRACE_HEAD.match(text)):
+    if "\n" not in text or not (python or _pattern(_TRACE_HEAD).match(text)):
         return None
     lines = [line for line in text.splitlines() if line.strip()]
     if python:
