@@ -77,26 +77,30 @@ _DECODER = Decoder(_File)
 
 def read_interactions(path: Path) -> list[Interaction]:
     """The interactions of a file of vcrpy's format; CassetteError where it is no such file."""
-    text = _text(path)
+    data = _bytes(path)
     try:
-        file = _DECODER.decode(text)
+        # Of bytes it does not look into what it skips; our own files are ASCII.
+        file = _DECODER.decode(data if data.isascii() else _text(path, data))
     except (ValueError, RecursionError):
         # Lone surrogates are right and read here, and what is wrong is told with its place.
-        file = _file(path, text)
+        file = _file(path, _text(path, data))
     if file.version != FORMAT_VERSION:
         raise _wrong_version(path, file.version)
     return file.interactions
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise CassetteError(
             f"cannot read the cassette {path}",
             details=[f"{type(error).__name__}: {error.strerror or error}", UNTOUCHED],
             fix=["check that it is a file that this user may read"],
         ) from error
+
+
+def _text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

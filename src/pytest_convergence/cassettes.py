@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from pathlib import Path
 from sys import intern
 from threading import Lock
@@ -203,6 +202,8 @@ def _request_headers(recorded: Recorded) -> dict[str, str]:
 
 
 def _response_record(response: WireResponse) -> dict[str, Any]:
+    from http import HTTPStatus
+
     try:
         phrase = HTTPStatus(response.status).phrase
     except ValueError:

@@ -113,7 +113,9 @@ def accuracy(labels: Labels, models: Sequence[str]) -> Mapping[str, float]:
 
 def copies(cases: Sequence[SampledCase], models: Sequence[str]) -> tuple[str, ...]:
     """Models that gave one text n times on every prompt: n copies are not n samples."""
-    flagged = []
+    flagged: list[str] = []
+    if sample_count(cases, models) < 2:
+        return ()
     for model in models:
         cells = [[r.text for r in case.responses[model] if r.missing is None] for case in cases]
         several = [cell for cell in cells if len(cell) > 1]

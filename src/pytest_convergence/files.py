@@ -10,12 +10,13 @@ from pathlib import Path
 from pytest_convergence.errors import SamplingError
 
 
-def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
     """Put ``data``, whole or in parts, in the place of ``path``, creating its folder.
 
-    A reader sees the old bytes or the new ones. The data has reached the disk before the name
-    does. One writer at a time: the temporary file has a fixed name, so that a killed writer
-    leaves at most one, which the next overwrites.
+    A reader sees the old bytes or the new ones. Where it is ``durable``, the data has reached the
+    disk before the name does; what a replay makes again need not be waited for. One writer at a
+    time: the temporary file has a fixed name, so that a killed writer leaves at most one, which
+    the next overwrites.
 
     Raises
     ------
@@ -27,13 +28,15 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     try:
         with temporary.open("wb") as stream:
             stream.writelines([data] if isinstance(data, bytes) else data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def temporary_name(path: Path) -> Path:

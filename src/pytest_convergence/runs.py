@@ -343,7 +343,7 @@ def write_run(run: Mapping[str, Any], path: Path) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _as_json(run))
+        write_atomically(path, _as_json(run), durable=False)
     except OSError as error:
         raise ConvergenceError(
             f"the run file {path} cannot be written: {error.strerror}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -155,9 +155,8 @@ def estimate_prompt(
     identical
         Whether all responses are the same, where that is known.
     """
-    blocks = {name: np.asarray(block, dtype=np.float64) for name, block in features.items()}
     summaries = Summaries.from_features(
-        [[block] for block in blocks.values()], models=tuple(blocks), prompts=("prompt",)
+        [[block] for block in features.values()], models=tuple(features), prompts=("prompt",)
     )
     counts = summaries.counts[:, 0]
     means = summaries.sums[:, 0] / np.maximum(counts, 1)[:, None]
@@ -167,12 +166,12 @@ def estimate_prompt(
     np.fill_diagonal(pairs, own)
     several = bool((counts > 1).any())
     return PromptEstimate(
-        models=tuple(blocks),
+        models=tuple(features),
         counts=counts,
         similarity=float(panel_similarity(means)),
         within=mean_of_known(own) if several else None,
         pairs=pairs,
-        interval=_prompt_interval(list(blocks.values()), confidence, seed, resamples)
+        interval=_prompt_interval(features.values(), confidence, seed, resamples)
         if several
         else None,
         identical=all_identical(summaries) if identical is None else identical,
@@ -180,8 +179,9 @@ def estimate_prompt(
 
 
 def _prompt_interval(
-    blocks: list[Floats], confidence: float, seed: int, resamples: int
+    features: Iterable[NDArray[np.floating[Any]]], confidence: float, seed: int, resamples: int
 ) -> Interval:
+    blocks: list[Floats] = [np.asarray(block, dtype=np.float64) for block in features]
     if resamples:
         return bootstrap_responses(blocks, level=confidence, resamples=resamples, seed=seed)
     return response_interval(blocks, level=confidence)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def vectors_for(
     custom = custom or {}
     name = embedder_name if embedder_name in custom else stored_name(embedder_name)
     wanted = {
-        cassette: _Wanted(store_path(cassette, name), texts, [text_hash(text) for text in texts])
+        cassette: _Wanted(store_path(cassette, name), texts, [*map(text_hash, texts)])
         for cassette, texts in texts_by_store.items()
     }
     asked = list(wanted.values())
@@ -99,8 +99,7 @@ def vectors_for(
     return found
 
 
-@dataclass(frozen=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """The texts asked of one file, and their hashes."""
 
     path: Path
@@ -138,6 +137,7 @@ _read: dict[Path, tuple[tuple[int, int, int], VectorStore]] = {}
 def forget() -> None:
     """Let go of what was read; called when a run has ended."""
     _read.clear()
+    text_hash.cache_clear()
 
 
 def _load(path: Path, name: str, *, again: bool = True) -> VectorStore | None:

@@ -7,8 +7,7 @@ than a study of eleven thousand responses takes to be judged.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import exp, lgamma, log, pi, sqrt
-from statistics import NormalDist
+from math import lgamma, log, pi
 
 import numpy as np
 from numpy.polynomial import Chebyshev
@@ -48,25 +47,25 @@ def student_quantile(level: float, freedom: float | Floats) -> Floats:
 @lru_cache(maxsize=16)
 def _series(level: float) -> Chebyshev:
     def logarithms(inverses: Floats) -> Floats:
-        return np.array([log(_quantile(level, 1.0 / inverse)) for inverse in inverses])
+        return np.asarray(np.log(_quantiles(level, 1.0 / inverses)))
 
     return Chebyshev.interpolate(logarithms, _DEGREE, domain=(0.0, 1.0))
 
 
-def _quantile(level: float, freedom: float) -> float:
-    """One quantile: with ``t = sqrt(v) tan(a)`` the density of ``a`` is ``cos(a)**(v - 1)``.
+def _quantiles(level: float, freedom: Floats) -> Floats:
+    """Quantiles, shape (n,): with ``t = sqrt(v) tan(a)`` the density of ``a`` is ``cos(a)**(v-1)``.
 
-    Newton's method on the angle. The distribution is concave there, so that it comes from the
-    left, without overshooting, once the start is on the left.
+    Newton's method on the angles. The distribution is concave there, so that it comes from the
+    left, without overshooting, from a start of 0.
     """
-    total = exp(0.5 * log(pi) + lgamma(freedom / 2) - lgamma((freedom + 1) / 2))
-    # Student's tails are heavier than the normal's, so that its quantile is larger.
-    angle = float(np.arctan(NormalDist().inv_cdf(0.5 + level / 2) / sqrt(freedom)))
+    gammas = [lgamma(one / 2) - lgamma((one + 1) / 2) for one in freedom.tolist()]
+    wanted = level * np.exp(0.5 * log(pi) + np.array(gammas))
+    power = freedom - 1.0
+    angles = np.zeros_like(freedom)
     for _ in range(60):
-        inside = np.cos(0.5 * angle * (1.0 + _NODES)) ** (freedom - 1.0)
-        covered = angle * float(_WEIGHTS @ inside)
-        step = (level * total - covered) / (2.0 * np.cos(angle) ** (freedom - 1.0))
-        angle += float(step)
-        if abs(step) <= 1e-15 * angle:
+        inside = np.cos(0.5 * angles[:, None] * (1.0 + _NODES)) ** power[:, None]
+        steps = (wanted - angles * (inside @ _WEIGHTS)) / (2.0 * np.cos(angles) ** power)
+        angles += steps
+        if (np.abs(steps) <= 1e-13 * angles).all():
             break
-    return sqrt(freedom) * float(np.tan(angle))
+    return np.asarray(np.sqrt(freedom) * np.tan(angles))
