@@ -26,6 +26,7 @@ def missing_responses(
         MissingResponse(model, case.prompt_id, sample, why.kind, why.reason)
         for model, row in zip(models, missing, strict=True)
         for case, cell in zip(cases, row, strict=True)
+        if any(cell)
         for sample, why in enumerate(cell)
         if why is not None
     )

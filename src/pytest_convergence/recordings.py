@@ -121,10 +121,13 @@ class Recordings:
         CassetteError
             Where the recording is there and cannot be read.
         """
+        request = unit.request
         with self._guard:
             held = self._hold(unit.cassette, fresh=fresh)
-            request = unit.request
-            if not (held.cassette and held.cassette.samples(request)):
+            kept = held.cassette.samples(request) if held.cassette else {}
+            if kept and held.settled and not self.rewrite:
+                return [kept.get(sample) for sample in range(unit.samples)]
+            if not kept:
                 # Only what has no secrets is ever kept, so what was just found had none.
                 request = self.scrubber(unit).request(request)
             return held.find(request, unit.samples, self.rewrite)
@@ -348,14 +351,17 @@ class _Held:
             self.missing = _by_key(read_failures(missing_path(self.path)))
         self._stamps = stamps
 
+    @property
+    def settled(self) -> bool:
+        """Whether the cassette holds all there is."""
+        return not (self.pending.replaced or self.pending.added or self.missing)
+
     def find(self, request: WireRequest, samples: int, rewrite: bool) -> list[Found]:
         """The answers that count; a rewriting run sees only what has been recorded anew."""
         replaced, added = self.pending.replaced, self.pending.added
         if rewrite:
             return [replaced.get((request, sample)) for sample in range(samples)]
         kept = self.cassette.samples(request) if self.cassette else {}
-        if not (replaced or added or self.missing):
-            return [kept.get(sample) for sample in range(samples)]
         return [
             replaced.get(key) or kept.get(key[1]) or added.get(key) or self.missing.get(key)
             for key in ((request, sample) for sample in range(samples))

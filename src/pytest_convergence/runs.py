@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.results import CheckResult
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from pytest_convergence.represent.features import Label
     from pytest_convergence.results import CaseResponses, Result
     from pytest_convergence.settings import Settings
-
-_USAGE = ("input_tokens", "output_tokens", "reasoning_tokens", "cost")
-_ORIGIN = ("served_model", "system_fingerprint", "provider", "date")
 
 SCHEMA = "pytest-convergence/run"
 VERSION = 1
@@ -191,9 +189,10 @@ def case_entry(case: CaseResponses) -> dict[str, Any]:
 
 
 def _response(response: Response, label: Label | None) -> dict[str, Any]:
-    entry: dict[str, Any] = {"text": response.text, "finish": response.finish}
-    if response.missing is not None:
-        entry["missing"] = {"kind": response.missing.kind, "reason": response.missing.reason}
+    if response.logprobs:  # many, and of no use to whoever reads a run
+        response = replace(response, logprobs=())
+    entry: dict[str, Any] = msgspec.to_builtins(response)
+    entry["finish"] = response.finish
     if label is not None:
         entry["label"] = label.value
         if label.correct is not None:
@@ -202,14 +201,6 @@ def _response(response: Response, label: Label | None) -> dict[str, Any]:
             entry["why"] = label.why
         if label.votes:
             entry["votes"] = dict(label.votes)
-    # Once for every response of a run, so without ``asdict``, which copies.
-    usage = {name: value for name in _USAGE if (value := getattr(response.usage, name)) is not None}
-    if usage:
-        entry["usage"] = usage
-    for name in _ORIGIN:
-        value = getattr(response, name)
-        if value is not None:
-            entry[name] = value
     return entry
 
 

@@ -155,26 +155,31 @@ def estimate_prompt(
     identical
         Whether all responses are the same, where that is known.
     """
-    summaries = Summaries.from_features(
-        [[block] for block in features.values()], models=tuple(features), prompts=("prompt",)
-    )
-    counts = summaries.counts[:, 0]
-    means = summaries.sums[:, 0] / np.maximum(counts, 1)[:, None]
-    pairs = means @ means.T
-    within, replicated = within_models(summaries, np.diagonal(pairs)[:, None])
-    own = np.where(replicated[:, 0] > 0, within[:, 0], np.nan)
-    np.fill_diagonal(pairs, own)
+    blocks = list(features.values())
+    counts = np.array([len(block) for block in blocks], dtype=np.int64)
     several = bool((counts > 1).any())
+    if several or identical is None:
+        summaries = Summaries.from_features(
+            [[block] for block in blocks], models=tuple(features), prompts=("prompt",)
+        )
+        means = summaries.sums[:, 0] / counts[:, None]
+        identical = all_identical(summaries) if identical is None else identical
+    else:
+        means = np.concatenate(blocks).astype(np.float64)
+    pairs = means @ means.T
+    own = np.full(len(blocks), np.nan)
+    if several:
+        within, replicated = within_models(summaries, np.diagonal(pairs)[:, None])
+        own = np.where(replicated[:, 0] > 0, within[:, 0], np.nan)
+    np.fill_diagonal(pairs, own)
     return PromptEstimate(
         models=tuple(features),
         counts=counts,
         similarity=float(panel_similarity(means)),
         within=mean_of_known(own) if several else None,
         pairs=pairs,
-        interval=_prompt_interval(features.values(), confidence, seed, resamples)
-        if several
-        else None,
-        identical=all_identical(summaries) if identical is None else identical,
+        interval=_prompt_interval(blocks, confidence, seed, resamples) if several else None,
+        identical=identical,
     )
 
 

@@ -68,7 +68,8 @@ class Summaries:
         filled = np.flatnonzero(counts)
         for start in range(0, len(filled), _CELLS_AT_A_TIME):
             cells = filled[start : start + _CELLS_AT_A_TIME]
-            responses = np.concatenate([blocks[cell] for cell in cells], dtype=np.float64)
+            # Cast at once: cast while they are joined, small blocks take twice as long.
+            responses = np.concatenate([blocks[cell] for cell in cells]).astype(np.float64)
             sizes = counts.ravel()[cells]
             firsts = np.cumsum(sizes) - sizes
             norms = np.einsum("nd,nd->n", responses, responses)

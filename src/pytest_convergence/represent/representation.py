@@ -105,14 +105,9 @@ def represent(
         ]
         return _one_hot(values, unlabelled, labels)
     unusable = _wordless if metric == "hybrid" else _missing
-    missing = [[_gaps(case.responses[model], unusable) for case in cases] for model in models]
-    texts = [
-        [
-            [r.text for r, gap in zip(case.responses[model], gaps, strict=True) if gap is None]
-            for case, gaps in zip(cases, row, strict=True)
-        ]
-        for model, row in zip(models, missing, strict=True)
-    ]
+    cells = [[_cell(case.responses[model], unusable) for case in cases] for model in models]
+    missing = [[gaps for gaps, _ in row] for row in cells]
+    texts = [[usable for _, usable in row] for row in cells]
     if metric in ("exact", "normalized") or by_distribution:
         return _one_hot(_match_keys(texts, str(metric)), missing, labels)
     if metric in ("embedding", "hybrid"):
@@ -149,12 +144,16 @@ def check_metric(metric: str | Callable[..., Any], labeller: Labeller | None) ->
         )
 
 
-def _gaps(
+def _cell(
     responses: Sequence[Response], unusable: Callable[[Response], Missing | None]
-) -> Sequence[Missing | None]:
+) -> tuple[Sequence[Missing | None], list[str]]:
+    """Why responses cannot be used, and the texts of those that can."""
     gaps = tuple(map(unusable, responses))
+    if any(gaps):
+        pairs = zip(responses, gaps, strict=True)
+        return gaps, [response.text for response, gap in pairs if gap is None]
     # Nearly always nothing is missing: one tuple for all of them.
-    return gaps if any(gaps) else _no_gaps(len(gaps))
+    return _no_gaps(len(gaps)), [response.text for response in responses]
 
 
 @lru_cache(maxsize=64)
