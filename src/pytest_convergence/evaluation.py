@@ -39,6 +39,25 @@ if TYPE_CHECKING:
 _MAPPED_CASES = 200
 
 
+def sampled_case(
+    case: Case, responses: Mapping[str, Sequence[Response]], stores: Mapping[str, Path]
+) -> SampledCase:
+    """A case with what was said to it."""
+    from pytest_convergence.models.messages import prompt_text
+    from pytest_convergence.represent.representation import SampledCase
+
+    return SampledCase(
+        id=case.id,
+        nodeid=case.nodeid,
+        prompt_id=case.prompt_id,
+        prompt=prompt_text(case.prompt),
+        family=case.family,
+        data=case.parameters,
+        responses=responses,
+        stores=stores,
+    )
+
+
 class Evaluation:
     """The state of a run. The plugin's hooks forward to it; it knows no xdist and no vcr.
 
@@ -155,29 +174,42 @@ class Evaluation:
             self._sampled[key] = self._sample(case, chosen)
         return self._sampled[key]
 
-    def _sample(self, case: Case, names: Sequence[str]) -> SampledCase:
-        from pytest_convergence.models.messages import prompt_text
-        from pytest_convergence.represent.representation import SampledCase
+    def sampled_all(self, cases: Sequence[Case], names: Sequence[str]) -> list[SampledCase]:
+        """:meth:`sampled` of many cases at once."""
+        if self.recorded is None and not self.recording:
+            self._replay(
+                [case for case in cases if (case.id, tuple(names)) not in self._sampled], names
+            )
+        return [self.sampled(case, names) for case in cases]
 
+    def _replay(self, cases: Sequence[Case], names: Sequence[str]) -> None:
+        """Many cases from one cassette after the other, each read while it is in the caches."""
+        try:
+            for case in cases:
+                self.names.check(case.declaration, case.nodeid)
+            units = [self._units.of_case(case, names) for case in cases]
+            answers = [self.sampler.all_responses(column) for column in zip(*units, strict=True)]
+        except ConvergenceError:
+            return  # it is told of the first case that it concerns
+        for case, asked, responses in zip(cases, units, zip(*answers, strict=True), strict=True):
+            self._sampled[case.id, tuple(names)] = self._held(case, names, asked, responses)
+
+    def _sample(self, case: Case, names: Sequence[str]) -> SampledCase:
         if self.recorded is not None:
-            responses = self._from_file(case, names)
             stores = {name: self._file_store(name) for name in names}
-        else:
-            units = self._units.of_case(case, names)
-            responses = dict(zip(names, self.sampler.all_responses(units), strict=True))
-            stores = {
-                name: self._store(unit.cassette) for name, unit in zip(names, units, strict=True)
-            }
-        return SampledCase(
-            id=case.id,
-            nodeid=case.nodeid,
-            prompt_id=case.prompt_id,
-            prompt=prompt_text(case.prompt),
-            family=case.family,
-            data=case.parameters,
-            responses=responses,
-            stores=stores,
-        )
+            return sampled_case(case, self._from_file(case, names), stores)
+        units = self._units.of_case(case, names)
+        return self._held(case, names, units, self.sampler.all_responses(units))
+
+    def _held(
+        self,
+        case: Case,
+        names: Sequence[str],
+        units: Sequence[Unit],
+        responses: Sequence[tuple[Response, ...]],
+    ) -> SampledCase:
+        stores = {name: self._store(unit.cassette) for name, unit in zip(names, units, strict=True)}
+        return sampled_case(case, dict(zip(names, responses, strict=True)), stores)
 
     def known_responses(self, case: Case) -> dict[str, tuple[Response | None, ...]]:
         """What is there of each model's responses to a case; None for one to be asked for."""

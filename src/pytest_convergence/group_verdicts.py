@@ -27,7 +27,7 @@ def results_of_group(evaluation: Evaluation, item: GroupItem) -> list[Result]:
     group, declaration = item.group, item.group.declaration
     evaluation.names.check(declaration, group.id)
     models = evaluation.group_names(group)
-    cases = [evaluation.sampled(case, models) for case in group.cases]
+    cases = evaluation.sampled_all(group.cases, models)
     question = _question(evaluation, group, models)
     subject = Subject.of_group(
         group, "rate", labeller=question.labeller, simulated=question.simulated

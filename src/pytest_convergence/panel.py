@@ -155,7 +155,7 @@ class Panel:
                 ],
             )
         with collector_paused():
-            cases = [self._test.evaluation.sampled(case, self.names) for case in self._test.cases]
+            cases = self._test.evaluation.sampled_all(self._test.cases, self.names)
         return Samples(self._test, self.names, cases, group="#" in self._test.cases[0].id)
 
     def sample(

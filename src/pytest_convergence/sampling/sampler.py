@@ -83,19 +83,19 @@ class Sampler:
 
     def all_responses(self, units: Sequence[Unit]) -> list[tuple[Response, ...]]:
         """:meth:`responses` of several units, sampled at the same time."""
-        found = [self._recordings.find(unit) for unit in units]
-        cut = ""
-        if self._settings.recording:
-            # Another process may have recorded it since this one last looked.
-            lacking = [
-                unit
-                for unit, entry in zip(units, found, strict=True)
-                if self._is_open(entry) and self._is_open(self._recordings.find(unit, fresh=True))
-            ]
-            cut = self._settle(lacking) if lacking else ""
-            found = [self._recordings.find(unit) for unit in units]
-            if self._running is not None and units:
-                self._running[1].reach(units[-1])
+        find = self._recordings.find
+        if not self._settings.recording:
+            return [self._read(unit, find(unit), "") for unit in units]
+        # Another process may have recorded it since this one last looked.
+        lacking = [
+            unit
+            for unit in units
+            if self._is_open(find(unit)) and self._is_open(find(unit, fresh=True))
+        ]
+        cut = self._settle(lacking) if lacking else ""
+        found = [find(unit) for unit in units]
+        if self._running is not None and units:
+            self._running[1].reach(units[-1])
         return [self._read(unit, entry, cut) for unit, entry in zip(units, found, strict=True)]
 
     def close(self) -> SamplingReport:
