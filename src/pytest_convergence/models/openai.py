@@ -107,23 +107,25 @@ class OpenAIAdapter:
     def parse(self, response: WireResponse) -> Response:
         """The first choice read, or why it cannot be used."""
         plain = plain_answer(response, self.provider)
-        return self._parse_any(response) if plain is None else plain
+        return read_with_care(response, self.provider) if plain is None else plain
 
-    def _parse_any(self, response: WireResponse) -> Response:
-        body = read_body(response)
-        if isinstance(body, Response):
-            return body
-        origin = Origin(
-            served_model=name_or_none(body.get("model")),
-            system_fingerprint=name_or_none(body.get("system_fingerprint")),
-            provider=name_or_none(body.get("provider")) or self.provider,
-            date=date_of(response, body),
-        )
-        choices = objects(body.get("choices"))
-        if not choices:
-            said = str(error_detail(body))
-            return failed("no choices in the answer" + (f": {said}" if said else ""), origin=origin)
-        return _choice(choices[0], _usage(body, response), origin)
+
+def read_with_care(response: WireResponse, provider: str) -> Response:
+    """What :meth:`OpenAIAdapter.parse` makes of any answer at all, the plain ones included."""
+    body = read_body(response)
+    if isinstance(body, Response):
+        return body
+    origin = Origin(
+        served_model=name_or_none(body.get("model")),
+        system_fingerprint=name_or_none(body.get("system_fingerprint")),
+        provider=name_or_none(body.get("provider")) or provider,
+        date=date_of(response, body),
+    )
+    choices = objects(body.get("choices"))
+    if not choices:
+        said = str(error_detail(body))
+        return failed("no choices in the answer" + (f": {said}" if said else ""), origin=origin)
+    return _choice(choices[0], _usage(body, response), origin)
 
 
 def _choice(choice: dict[str, Any], usage: Usage, origin: Origin) -> Response:
