@@ -7,6 +7,8 @@ and used again by the next run. What a case does:
 - pytest-convergence: replays two models from cassettes, compares them, gives a verdict with its
   similarity, and judges the group of all cases at the end.
 - pytest-evals: puts a text and whether it is right into its bag.
+- pytest-evals with replay: the same of two answers that pytest-recording replays, by vcrpy, from a
+  cassette for each test, which is what its users would add to have recordings at all.
 - deepeval, under pytest: ``assert_test`` with a metric of one string comparison.
 - inspect_ai: one sample of a task, a model class of its own that answers at once, ``match()``.
   It has no workers; its figure stands in both columns.
@@ -42,6 +44,10 @@ PINS = {
     "pytest": PYTEST,
     "pytest-convergence": (f"{ROOT}", "--constraint", f"{ROOT / 'constraints.txt'}"),
     "pytest-evals": ("pytest-evals==0.3.4", *PYTEST),
+    "pytest-evals with replay": (
+        *("pytest-evals==0.3.4", "pytest-recording==0.14.0", "vcrpy==9.4.2", "httpx==0.28.1"),
+        *PYTEST,
+    ),
     "deepeval": ("deepeval==4.3.1", *PYTEST),
     "inspect_ai": ("inspect-ai==0.3.285",),
 }
@@ -77,6 +83,27 @@ def test_case(prompt, models):
     + """def test_case(number, eval_bag):
     eval_bag.prediction = ANSWERS[number]
     eval_bag.accuracy = eval_bag.prediction == f"Answer {number}."
+    assert eval_bag.accuracy
+""",
+    "pytest-evals with replay": _HEAD
+    + """import httpx
+
+CLIENT = httpx.Client()
+
+
+def said(model, number):
+    body = {"model": model, "messages": [{"role": "user", "content": f"Question {number}?"}]}
+    answer = CLIENT.post("http://127.0.0.1:8000/v1/chat/completions", json=body)
+    return answer.json()["choices"][0]["message"]["content"]
+
+
+@pytest.mark.vcr
+@pytest.mark.eval(name="trivial")
+"""
+    + _EACH
+    + """def test_case(number, eval_bag):
+    eval_bag.prediction = said("model-00", number)
+    eval_bag.accuracy = eval_bag.prediction == said("model-01", number)
     assert eval_bag.accuracy
 """,
     "deepeval": _HEAD
@@ -146,7 +173,10 @@ if __name__ == "__main__":
     assert log.status == "success", log.error
 """,
 }
-_EXTRA = {"pytest-evals": ["--run-eval"]}
+_EXTRA = {
+    "pytest-evals": ["--run-eval"],
+    "pytest-evals with replay": ["--run-eval", "--record-mode=none"],
+}
 # Each tool's own plugins are loaded, and nothing calls home.
 _SETTINGS = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "",
@@ -162,7 +192,7 @@ def python_of(tool: str, cache: Path) -> Path | None:
     if tool == "pytest-convergence":
         pinned += [(ROOT / name).read_text() for name in ("pyproject.toml", "constraints.txt")]
     pins = hashlib.sha256("\n".join(pinned).encode()).hexdigest()[:10]
-    folder = cache / f"{tool}-{pins}"
+    folder = cache / f"{tool.replace(' ', '-')}-{pins}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if (folder / "done").exists():
         return python
@@ -189,6 +219,8 @@ def prepare(tool: str, folder: Path, cases: int) -> None:
     answers = [f"Answer {number}." for number in range(cases)]
     (folder / "answers.json").write_text(json.dumps(answers))
     lines = ["[pytest]"]
+    if tool == "pytest-evals with replay":
+        _write_vcr_cassettes(folder / "cassettes" / "test_trivial", answers)
     if tool == "pytest-convergence":
         study = Study(models=2, prompts=cases)
         lines += ["convergence_samples = 1", "convergence_models ="]
@@ -199,6 +231,31 @@ def prepare(tool: str, folder: Path, cases: int) -> None:
             place = cassette_path("test_trivial.py", "test_case", model.name)
             write(folder / "cassettes" / place, recorded(study, model, answers))
     (folder / "pytest.ini").write_text("\n".join(lines))
+
+
+def _write_vcr_cassettes(folder: Path, answers: list[str]) -> None:
+    """A cassette for each test, named and written as pytest-recording and vcrpy do."""
+    from vcr.request import Request
+    from vcr.serialize import serialize
+    from vcr.serializers import yamlserializer
+
+    folder.mkdir(parents=True)
+    for number, answer in enumerate(answers):
+        requests, responses = [], []
+        for model in ("model-00", "model-01"):
+            asked = {"model": model, "messages": [{"role": "user", "content": f"{number}"}]}
+            said = {"choices": [{"message": {"role": "assistant", "content": answer}}]}
+            url = "http://127.0.0.1:8000/v1/chat/completions"
+            requests.append(Request("POST", url, json.dumps(asked), {}))
+            responses.append(
+                {
+                    "status": {"code": 200, "message": "OK"},
+                    "headers": {"content-type": ["application/json"]},
+                    "body": {"string": json.dumps(said)},
+                }
+            )
+        text = serialize({"requests": requests, "responses": responses}, yamlserializer)
+        (folder / f"test_case[{number}].yaml").write_text(text)
 
 
 def measure(tool: str, python: Path, folder: Path, workers: int) -> Cost:
@@ -241,17 +298,20 @@ def main() -> None:
         print(f"{cases} trivial cases; {load()}", flush=True)
         costs = rounds(count, measures, warm=not arguments.quick)
     figures: dict[str, object] = {"benchmark": "overhead", "cases": cases}
-    print(f"{'ms per case':22}{'-n 0':>9}{'-n 2':>9}{'CPU, -n 0':>11}{'CPU, -n 2':>11}")
+    print(f"{'ms per case':26}{'-n 0':>9}{'-n 2':>9}{'CPU, -n 0':>11}{'CPU, -n 2':>11}")
     for tool, python in pythons.items():
         if python is None:
-            figures[f"{tool}_ms_per_case_n0"] = figures[f"{tool}_ms_per_case_n2"] = None
+            key = tool.replace(" ", "-")
+            figures[f"{key}_ms_per_case_n0"] = figures[f"{key}_ms_per_case_n2"] = None
             continue
         alone = median(costs[f"{tool} -n 0"])
         shared = median(costs.get(f"{tool} -n 2", costs[f"{tool} -n 0"]))
         row = [1000 * one / cases for one in (alone.wall, shared.wall, alone.cpu, shared.cpu)]
-        print(f"{tool:22}{row[0]:9.2f}{row[1]:9.2f}{row[2]:11.2f}{row[3]:11.2f}")
+        print(f"{tool:26}{row[0]:9.2f}{row[1]:9.2f}{row[2]:11.2f}{row[3]:11.2f}")
         names = ("ms_per_case_n0", "ms_per_case_n2", "cpu_ms_per_case_n0", "cpu_ms_per_case_n2")
-        figures.update({f"{tool}_{n}": round(v, 3) for n, v in zip(names, row, strict=True)})
+        figures.update(
+            {f"{tool.replace(' ', '-')}_{n}": round(v, 3) for n, v in zip(names, row, strict=True)}
+        )
     ours = pythons["pytest-convergence"]
     if ours is not None:
         figures["idle_import_ms"] = round(idle_import(ours), 2)
