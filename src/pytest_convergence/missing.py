@@ -95,7 +95,7 @@ _CERTAIN = "|".join((
     r"(?i:error:\s*)?Rate limit (?:reached|exceeded) for (?:model |requests|gpt|\S+ in org)",
     r"(?i:error:\s*)?This model's maximum context length is \d+ tokens",
     r"(?i:error:\s*)?Incorrect API key provided",
-    ))  # fmt: skip
+))  # fmt: skip
 
 # An answer to a question about errors can look like these; they count where none was asked.
 _LIKELY = "(?i)(?:" + "|".join((
