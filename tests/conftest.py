@@ -37,6 +37,7 @@ def pytest_convergence_models(config):
 
 # A quarter of a short inner run; the tests that are about one take PYTEST_ADDOPTS away.
 UNUSED_PLUGINS = ("hypothesispytest", "asyncio", "anyio", "html", "html_fixtures", "metadata")
+QUICK = " ".join(f"-p no:{name}" for name in UNUSED_PLUGINS)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,14 @@ def _quick_inner_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in UNUSED_PLUGINS))
+    monkeypatch.setenv("PYTEST_ADDOPTS", QUICK)
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Pytester takes PYTEST_ADDOPTS away; here it comes back."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", QUICK)
+    return pytester
 
 
 Project = Callable[..., pytest.Pytester]
