@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from itertools import product
 
 import pytest
 
@@ -42,17 +44,15 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_bad_answer_is_missing_with_its_reason_live_and_replayed(
-    pytester: pytest.Pytester, what: str, workers: int
+def test_bad_answers_are_missing_each_with_its_reason_live_and_replayed(
+    pytester: pytest.Pytester, workers: int
 ) -> None:
-    reply, kind = BAD[what]
-
     def behave(asked: Asked) -> Reply:
-        return reply if asked.model == "bad" and asked.prompt == "second" else content("fine")
+        bad = asked.model == "bad" and asked.prompt in BAD
+        return BAD[asked.prompt][0] if bad else content("fine")
 
-    pytester.makepyfile(test_evals=EVAL)
+    pytester.makepyfile(test_evals=EVAL.replace('["first", "second"]', repr(["first", *BAD])))
     with ChatServer(behave).running() as server:
         panel = f"--convergence-models=local/good@{server.url},local/bad@{server.url}"
         arguments = (panel, "-k", "not group", "--convergence-max-retries=0")
@@ -65,15 +65,19 @@ def test_a_bad_answer_is_missing_with_its_reason_live_and_replayed(
         )
     replay = run(pytester, *arguments, "--convergence-json=replay.json", workers=workers)
     for result, name in ((live, "live.json"), (replay, "replay.json")):
-        result.assert_outcomes(passed=1, skipped=1)
+        result.assert_outcomes(passed=1, skipped=len(BAD))
         assert result.ret == 1
         cases = json.loads((pytester.path / name).read_text())["cases"]
         verdicts = {case["prompt_id"]: case["verdict"] for case in cases}
-        assert verdicts == {"first": "converged", "second": "incomplete"}
-        missing = [m for case in cases for m in case["missing"]]
-        assert {(m["model"], m["kind"]) for m in missing} == {("local/bad", kind)}
-        assert len(missing) == 2
-        assert all(m["reason"] for m in missing)
+        assert verdicts == {"first": "converged", **dict.fromkeys(BAD, "incomplete")}
+        for case in cases:
+            missing = case["missing"]
+            if case["prompt_id"] in BAD:
+                kind = BAD[case["prompt_id"]][1]
+                assert [(m["model"], m["kind"]) for m in missing] == [("local/bad", kind)] * 2
+                assert all(m["reason"] for m in missing)
+            else:
+                assert missing == []
 
 
 NASTY = "\ud800 \x1b[2J\x1b]0;owned\x07 </script><script>alert(1)</script> " + "x" * 2_000_000
@@ -132,32 +136,28 @@ def test_a_missing_key_names_the_variable_and_replay_needs_none(
         assert b"sk-planted" not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda text: text[: len(text) // 2],
-        lambda text: text.replace('"interactions"', "interactions", 1),
-        lambda text: "<<<<<<< HEAD\n" + text,
-        lambda text: "",
-    ],
-)
-@pytest.mark.parametrize("record", ["none", "new_episodes"])
-def test_a_damaged_cassette_is_an_error_and_stays_as_it_is(
-    pytester: pytest.Pytester, damage: object, record: str
-) -> None:
-    assert callable(damage)
+DAMAGES: dict[str, Callable[[str], str]] = {
+    "cut off": lambda text: text[: len(text) // 2],
+    "no JSON": lambda text: text.replace('"interactions"', "interactions", 1),
+    "a merge conflict": lambda text: "<<<<<<< HEAD\n" + text,
+    "nothing": lambda text: "",
+}
+
+
+def test_a_damaged_cassette_is_an_error_and_stays_as_it_is(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_evals=EVAL)
     with ChatServer(lambda asked: content("same")).running() as server:
         models = f"--convergence-models=local/a@{server.url},local/b@{server.url}"
         run(pytester, models, "--convergence-record=new_episodes")
         (cassette,) = (pytester.path / "cassettes").rglob("local%2Fa.json")
-        cassette.write_text(damage(cassette.read_text()))
-        damaged = cassette.read_text()
-        result = run(pytester, models, f"--convergence-record={record}", "-k", "first")
-        asked = len(server.asked)
-    assert result.ret != 0
-    output = result.stdout.str() + result.stderr.str()
-    assert "local%2Fa.json" in output
-    assert "How to fix:" in output
-    assert cassette.read_text() == damaged
-    assert asked == 8
+        whole = cassette.read_text()
+        for (name, damage), record in product(DAMAGES.items(), ("none", "new_episodes")):
+            damaged = damage(whole)
+            cassette.write_text(damaged)
+            result = run(pytester, models, f"--convergence-record={record}", "-k", "first")
+            assert result.ret != 0, (name, record)
+            output = result.stdout.str() + result.stderr.str()
+            assert "local%2Fa.json" in output, (name, record)
+            assert "How to fix:" in output, (name, record)
+            assert cassette.read_text() == damaged, (name, record)
+            assert len(server.asked) == 8, (name, record)

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_convergence.report.github import Failure, escaped, step_summary, workflow_commands
 from pytest_convergence.report.junit import properties
-from tests.conftest import run
+from tests.conftest import Prepared, run
 from tests.gate_parts import BASELINE, RECORD, REWRITE, UPDATE, behave, gated_project
 
 HOSTILE = (
@@ -73,12 +73,17 @@ def test_properties_are_plain_strings_and_numbered_where_a_test_has_several() ->
     assert all(type(value) is str for value in found.values())
 
 
+def bless_outside_github(pytester: pytest.Pytester) -> None:
+    result = run(gated_project(pytester), RECORD, *UPDATE)
+    result.assert_outcomes(passed=18)
+    result.stdout.no_fnmatch_line("::*")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_regression_reaches_junit_the_annotation_and_the_summary(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: int
+def test_a_regression_reaches_junit_the_annotation_and_the_summary_and_outside_github_nothing_does(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    project = gated_project(pytester)
-    run(project, RECORD, *UPDATE)
+    project = prepared(bless_outside_github)
     behave(project, off=["b"], on="p", says=HOSTILE)
     summary = Path(project.path) / "summary.md"
     summary.write_text("before us\n")
@@ -107,16 +112,6 @@ def test_a_regression_reaches_junit_the_annotation_and_the_summary(
     failure = failing.find("failure")
     assert failure is not None
     assert str(failure.get("message")).startswith("regressed: score")
-
-
-def test_outside_github_nothing_is_said_to_it(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    project = gated_project(pytester)
-    result = run(project, RECORD, *UPDATE)
-    result.stdout.no_fnmatch_line("::*")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.conftest import run
+from tests.conftest import Prepared, run
 from tests.gate_parts import (
     BASELINE,
     RECORD,
@@ -22,12 +22,14 @@ from tests.gate_parts import (
 JSON = "--convergence-json=run.json"
 
 
+def bless(pytester: pytest.Pytester) -> None:
+    run(gated_project(pytester), RECORD, *UPDATE).assert_outcomes(passed=18)
+
+
 @pytest.fixture
-def blessed(pytester: pytest.Pytester) -> pytest.Pytester:
+def blessed(prepared: Prepared) -> pytest.Pytester:
     """Recorded and blessed."""
-    project = gated_project(pytester)
-    run(project, RECORD, *UPDATE).assert_outcomes(passed=18)
-    return project
+    return prepared(bless)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -53,17 +55,6 @@ def test_the_same_recordings_pass_and_a_changed_model_fails_its_group_alone(
     assert 'name="convergence.gate" value="regressed"' in junit
     # What was recorded stays: replayed without recording, the regression is still one.
     assert run(blessed, BASELINE, JSON, workers=2 - workers).ret == 1
-
-
-def test_numbers_of_the_gate_do_not_depend_on_the_workers(blessed: pytest.Pytester) -> None:
-    behave(blessed, off=["b"], on="p")
-    run(blessed, BASELINE, REWRITE)
-    found = []
-    for workers in (0, 2):
-        run(blessed, BASELINE, JSON, workers=workers)
-        groups = json.loads((blessed.path / "run.json").read_text())["groups"]
-        found.append([group["gate"] for group in groups])
-    assert found[0] == found[1]
 
 
 FOUR = """
@@ -290,26 +281,54 @@ def test_embedding_like_metrics_are_gated_by_their_sums(pytester: pytest.Pyteste
     run(project, REWRITE, BASELINE).assert_outcomes(passed=17, failed=1)
 
 
-@pytest.mark.parametrize("metric", ["js", "total-variation"])
-@pytest.mark.parametrize("label", ["", "label=lambda r, d: r.text.split()[0], "])
+DISTRIBUTIONS = {
+    "js": 'metric="js"',
+    "tv": 'metric="total-variation"',
+    "js_of_labels": 'label=lambda r, d: r.text.split()[0], metric="js"',
+    "tv_of_labels": 'label=lambda r, d: r.text.split()[0], metric="total-variation"',
+}
+
+
 def test_distributions_of_labels_or_texts_are_gated_by_their_counts(
-    pytester: pytest.Pytester, metric: str, label: str
+    pytester: pytest.Pytester,
 ) -> None:
-    suite = SUITE.replace('metric="exact"', f'{label}metric="{metric}"').replace("(8)", "(12)")
+    suite = "".join(
+        SUITE.replace('metric="exact"', declared)
+        .replace("(8)", "(12)")
+        .replace("letters", f"letters_{name}")
+        .replace("numbers", f"numbers_{name}")
+        for name, declared in DISTRIBUTIONS.items()
+    )
     project = gated_project(pytester, suite)
-    run(project, RECORD, *UPDATE).assert_outcomes(passed=26)
+    run(project, RECORD, *UPDATE).assert_outcomes(passed=8 * 13)
     kept = json.loads((project.path / "base.json").read_text())["groups"]
-    named = {entry["metric"].split(".")[0] for entry in kept.values()}
-    assert named == ({f"{metric} of label:test_evals"} if label else {metric})
+    named = {
+        name.split("::test_")[1]: entry["metric"].split(".")[0] for name, entry in kept.items()
+    }
+    metrics = {"js": "js", "tv": "total-variation"}
+    expected = {
+        **metrics,
+        **{f"{m}_of_labels": f"{metrics[m]} of label:test_evals" for m in metrics},
+    }
+    assert named == {
+        f"{kind}_{name}[group]": metric
+        for kind in ("letters", "numbers")
+        for name, metric in expected.items()
+    }
     again = run(project, BASELINE, "--convergence-require-baseline")
     assert again.ret == 0
     behave(project, salt=1)
-    run(project, REWRITE, BASELINE).assert_outcomes(passed=26)
+    run(project, REWRITE, BASELINE).assert_outcomes(passed=8 * 13)
     behave(project, off=["b"], on="q")
     result = run(project, REWRITE, BASELINE, JSON)
-    result.assert_outcomes(passed=25, failed=1)
-    assert outcome(project.path / "run.json") == {"letters": "unchanged", "numbers": "regressed"}
-    result.stdout.fnmatch_lines(["*regressed: similarity *mine/b with the others*"])
+    result.assert_outcomes(passed=8 * 13 - 4, failed=4)
+    assert outcome(project.path / "run.json") == {
+        f"{kind}_{name}": "unchanged" if kind == "letters" else "regressed"
+        for kind in ("letters", "numbers")
+        for name in DISTRIBUTIONS
+    }
+    told = [line for line in result.outlines if "regressed: similarity " in line]
+    assert sum("mine/b with the others" in line for line in told) >= 4
 
 
 def test_a_score_that_a_panel_of_one_cannot_have_is_stale(blessed: pytest.Pytester) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.conftest import run
+from tests.conftest import Prepared, run
 from tests.gate_parts import BASELINE, RECORD, UPDATE, gated_project, outcome
 
 SUITE = """
@@ -32,12 +32,14 @@ def pytest_convergence_embedders(config):
 """
 
 
+def bless(pytester: pytest.Pytester) -> None:
+    run(gated_project(pytester, SUITE), RECORD, *UPDATE).assert_outcomes(passed=7)
+
+
 @pytest.fixture
-def blessed(pytester: pytest.Pytester) -> pytest.Pytester:
+def blessed(prepared: Prepared) -> pytest.Pytester:
     """One small group, recorded and blessed."""
-    project = gated_project(pytester, SUITE)
-    run(project, RECORD, *UPDATE).assert_outcomes(passed=7)
-    return project
+    return prepared(bless)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import run
+from tests.conftest import Prepared, run
 from tests.gate_parts import BASELINE, RECORD, REWRITE, UPDATE, behave
 from tests.unit.test_report_page import unpacked
 
@@ -51,16 +51,29 @@ def pytest_convergence_models(config):
 """
 
 
-@pytest.fixture
-def blessed(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Two groups of which one asks for a high rate and one for a low: recorded and blessed."""
+def bless(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nconvergence_models = mine/a,mine/b,mine/c\n")
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_evals=SUITE)
     result = run(pytester, RECORD, *UPDATE)
     result.assert_outcomes(passed=32)
     result.stdout.fnmatch_lines(["*baseline base.json: 2 groups, 2 written*"])
-    return pytester
+
+
+@pytest.fixture
+def blessed(prepared: Prepared) -> pytest.Pytester:
+    """Two groups of which one asks for a high rate and one for a low: recorded and blessed."""
+    return prepared(bless)
+
+
+OTHERS = SUITE.replace("loyal", "steady").replace("meek", "modest")
+
+
+def bless_four(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nconvergence_models = mine/a,mine/b,mine/c\n")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_evals=SUITE + OTHERS)
+    run(pytester, RECORD, *UPDATE).assert_outcomes(passed=64)
 
 
 def found(project: pytest.Pytester) -> dict[str, Any]:
@@ -144,24 +157,27 @@ def test_a_regressed_rate_reaches_githubs_annotation_and_summary(
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_rates_that_are_new_vanished_stale_or_partial_fail_where_a_baseline_is_required(
-    blessed: pytest.Pytester, workers: int
+    prepared: Prepared, workers: int
 ) -> None:
-    def told(suite: str, *options: str) -> dict[str, str]:
-        blessed.makepyfile(test_evals=suite)
-        assert run(blessed, BASELINE, RECORD, JSON, *options, workers=workers).ret == 0
-        assert run(blessed, BASELINE, REQUIRED, *options, workers=workers).ret == 1
-        return statuses(blessed)
+    project = prepared(bless_four)
 
-    same = {"loyal": "unchanged", "meek": "unchanged"}
-    assert told(SUITE.replace("def test_meek", "def test_mild")) == {**same, "meek": "new"}
-    assert told(SUITE.replace('value="yes", at_most', 'value="no", at_most')) == {
-        **same, "meek": "stale"
-    }  # fmt: skip
-    assert told(SUITE.replace('f"q{i}" for i in range(15)', 'f"q{i}" for i in range(16)')) == {
-        **same, "meek": "partial"
+    def told(suite: str, *options: str, failed: int) -> dict[str, str]:
+        project.makepyfile(test_evals=suite)
+        assert run(project, BASELINE, RECORD, JSON, *options, workers=workers).ret == 0
+        required = run(project, BASELINE, REQUIRED, *options, workers=workers)
+        assert required.ret == 1
+        assert required.parseoutcomes()["failed"] == failed
+        return statuses(project)
+
+    renamed = SUITE.replace("def test_meek", "def test_mild")
+    others = OTHERS.replace('value="yes", at_most', 'value="no", at_most')
+    longer = others.replace('f"p{i}" for i in range(15)', 'f"p{i}" for i in range(16)')
+    assert told(renamed + longer, failed=3) == {
+        "loyal": "unchanged", "meek": "new", "modest": "stale", "steady": "partial"
     }  # fmt: skip
     fewer = "--convergence-models=mine/a,mine/b"
-    assert told(SUITE, fewer) == {"loyal": "stale", "meek": "stale"}
+    names = ("loyal", "meek", "modest", "steady")
+    assert told(SUITE + OTHERS, fewer, failed=4) == dict.fromkeys(names, "stale")
 
 
 def test_a_marker_that_asks_for_no_rate_any_more_is_told(blessed: pytest.Pytester) -> None:

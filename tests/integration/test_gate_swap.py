@@ -15,33 +15,44 @@ SUITE = """
 import pytest
 
 @pytest.mark.convergence(metric="exact", capability="letters", margin=0.2, threshold=0.99)
-@pytest.mark.parametrize("prompt", [f"p{i}" for i in range(COUNT)])
+@pytest.mark.parametrize("prompt", [f"p{i}" for i in range(40)])
 def test_letters(prompt, models): pass
 """
+OTHERS = """
+@pytest.mark.convergence(metric="exact", capability="numbers", margin=0.2, threshold=0.99)
+@pytest.mark.parametrize("prompt", [f"q{i}" for i in range(40)])
+def test_numbers(prompt, models): pass
+
+@pytest.mark.convergence(metric="exact", capability="few", margin=0.2, threshold=0.99)
+@pytest.mark.parametrize("prompt", [f"p{i}" for i in range(5)])
+def test_few(prompt, models): pass
+"""
+VERDICTS = {"letters": "equivalent", "numbers": "not equivalent", "few": "undecided"}
 SWAP = ("--convergence-candidate=mine/b", "--convergence-incumbent=mine/a")
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("count", "off", "verdict", "code"),
-    [(40, [], "equivalent", 0), (40, ["b"], "not equivalent", 1), (5, [], "undecided", 1)],
-)
 def test_the_swap_is_judged_by_group_with_the_markers_margin(
-    pytester: pytest.Pytester, workers: int, count: int, off: list[str], verdict: str, code: int
+    pytester: pytest.Pytester, workers: int
 ) -> None:
-    project = gated_project(pytester, SUITE.replace("COUNT", str(count)))
-    behave(project, off=off)
-    result = run(project, RECORD, *SWAP, "--convergence-json=run.json", workers=workers)
-    assert result.ret == code
-    group = json.loads((project.path / "run.json").read_text())["groups"][0]
-    assert group["swap"]["verdict"] == verdict
-    assert group["models"] == ["mine/a", "mine/b"]
-    assert group["interval"]["level"] == pytest.approx(0.9)
-    result.stdout.fnmatch_lines([f"*{verdict}*letters: mine/b for mine/a: less alike*margin 0.2*"])
+    project = gated_project(pytester, SUITE + OTHERS)
+    behave(project, off=["b"], on="q")
+    result = run(project, RECORD, *SWAP, "--convergence-json=run.json", "-rf", workers=workers)
+    assert result.ret == 1
+    failed = sorted(line.split()[1] for line in result.outlines if line.startswith("FAILED "))
+    assert failed == ["test_evals.py::test_few[group]", "test_evals.py::test_numbers[group]"]
+    groups = json.loads((project.path / "run.json").read_text())["groups"]
+    assert {group["capability"]: group["swap"]["verdict"] for group in groups} == VERDICTS
+    for group in groups:
+        assert group["models"] == ["mine/a", "mine/b"]
+        assert group["interval"]["level"] == pytest.approx(0.9)
+    for name, verdict in VERDICTS.items():
+        said = f"*{verdict}*{name}: mine/b for mine/a: less alike*margin 0.2*"
+        result.stdout.fnmatch_lines_random([said])
 
 
 def test_a_swap_leaves_the_baseline_alone(pytester: pytest.Pytester) -> None:
-    project = gated_project(pytester, SUITE.replace("COUNT", "40"))
+    project = gated_project(pytester, SUITE)
     result = run(project, RECORD, *SWAP, "--convergence-baseline=base.json")
     assert result.ret == 0
     assert not (project.path / "base.json").exists()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Project, numbers, run
+from tests.conftest import Prepared, Project, lay_out, numbers, run
 
 LETTERS = """
 import pytest
@@ -50,6 +50,17 @@ def run_file(tests: pytest.Pytester, name: str = "run.json") -> dict[str, Any]:
     return content
 
 
+def record(pytester: pytest.Pytester) -> None:
+    live = run(lay_out(pytester, LETTERS, answers=ANSWERS), RECORD, "--convergence-json=live.json")
+    live.assert_outcomes(passed=9)
+
+
+@pytest.fixture
+def tests(prepared: Prepared) -> pytest.Pytester:
+    """Recorded, with the run file of the recording in live.json."""
+    return prepared(record)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_was_recorded_live_replays_to_the_same_numbers(project: Project, workers: int) -> None:
     tests = project(LETTERS, answers=ANSWERS)
@@ -67,18 +78,15 @@ def test_what_was_recorded_live_replays_to_the_same_numbers(project: Project, wo
     assert recorded(tests) == before
 
 
-@pytest.mark.parametrize("distribution", ["load", "loadscope", "loadfile", "worksteal", "each"])
-def test_any_distribution_gives_the_same_numbers(project: Project, distribution: str) -> None:
-    tests = project(LETTERS, answers=ANSWERS)
-    run(tests, RECORD, "--convergence-json=live.json").assert_outcomes(passed=9)
+# Two workers alone mean --dist load.
+@pytest.mark.parametrize("distribution", ["loadscope", "loadfile", "worksteal", "each"])
+def test_any_distribution_gives_the_same_numbers(tests: pytest.Pytester, distribution: str) -> None:
     run(tests, "--dist", distribution, "--convergence-json=run.json", workers=2)
     assert numbers(run_file(tests)) == numbers(run_file(tests, "live.json"))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_replaying_calls_nothing(project: Project, workers: int) -> None:
-    tests = project(LETTERS, answers=ANSWERS)
-    run(tests, RECORD).assert_outcomes(passed=9)
+def test_replaying_calls_nothing(tests: pytest.Pytester, workers: int) -> None:
     source = (tests.path / "conftest.py").read_text()
     broken = source.replace("text = messages", "raise AssertionError('called'); text = messages")
     (tests.path / "conftest.py").write_text(broken)
@@ -99,9 +107,9 @@ def test_a_missing_recording_is_an_error_with_the_command_that_fixes_it(
     assert not (tests.path / "cassettes").exists()
 
 
-def test_a_reworded_prompt_is_an_error_with_a_diff_never_a_stale_answer(project: Project) -> None:
-    tests = project(LETTERS, answers=ANSWERS)
-    run(tests, RECORD).assert_outcomes(passed=9)
+def test_a_reworded_prompt_is_an_error_with_a_diff_never_a_stale_answer(
+    tests: pytest.Pytester,
+) -> None:
     source = (tests.path / "test_evals.py").read_text()
     (tests.path / "test_evals.py").write_text(source.replace("first one", "first one, reworded"))
     result = run(tests, "-k", "test_all")
@@ -109,9 +117,7 @@ def test_a_reworded_prompt_is_an_error_with_a_diff_never_a_stale_answer(project:
     result.stdout.fnmatch_lines(["*-*first one*", "*+*first one, reworded*"])
 
 
-def test_a_renamed_prompt_id_costs_nothing(project: Project) -> None:
-    tests = project(LETTERS, answers=ANSWERS)
-    run(tests, RECORD).assert_outcomes(passed=9)
+def test_a_renamed_prompt_id_costs_nothing(tests: pytest.Pytester) -> None:
     source = (tests.path / "test_evals.py").read_text()
     (tests.path / "test_evals.py").write_text(source.replace('"x": "first', '"renamed": "first'))
     run(tests).assert_outcomes(passed=9)
@@ -133,9 +139,9 @@ def test_more_samples_and_models_record_only_the_difference(project: Project) ->
     assert {group["samples"] for group in run_file(tests, "again.json")["groups"]} == {2}
 
 
-def test_rewrite_replaces_the_selected_recordings_and_keeps_the_rest(project: Project) -> None:
-    tests = project(LETTERS, answers=ANSWERS)
-    run(tests, RECORD).assert_outcomes(passed=9)
+def test_rewrite_replaces_the_selected_recordings_and_keeps_the_rest(
+    tests: pytest.Pytester,
+) -> None:
     before = recorded(tests)
     source = (tests.path / "conftest.py").read_text()
     (tests.path / "conftest.py").write_text(source.replace('"echo " + text', '"new " + text'))
@@ -167,7 +173,10 @@ def test_prompts_made_up_in_the_body_are_recorded_too(project: Project) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_async_callables_and_async_tests_work(project: Project, workers: int) -> None:
+def test_async_callables_and_async_tests_work(
+    project: Project, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS")
     tests = project(
         """
         import asyncio

@@ -72,8 +72,11 @@ def test_a_place_that_cannot_be_written_to_is_told_and_harms_nothing(
     done.assert_outcomes(passed=1, failed=1)
 
 
-def test_pytest_html_gets_the_panel_of_each_case_escaped(suite: pytest.Pytester) -> None:
+def test_pytest_html_gets_the_panel_of_each_case_escaped(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("pytest_html")
+    monkeypatch.delenv("PYTEST_ADDOPTS")
     suite.runpytest_subprocess("-n", "2", "--html=all.html", "--self-contained-html")
     page = (suite.path / "all.html").read_text()
     assert "Canberra" in page

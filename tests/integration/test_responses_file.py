@@ -40,8 +40,9 @@ def rows() -> list[dict[str, object]]:
 COLUMNS = "--convergence-columns=model=engine,prompt_id=id,prompt=question,text=out,capability=area"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize(
+    ("suffix", "workers"), [("jsonl", 0), ("jsonl", 2), ("csv", 0), ("parquet", 2)]
+)
 def test_an_eval_without_prompts_takes_them_from_the_file(
     pytester: pytest.Pytester, suffix: str, workers: int
 ) -> None:

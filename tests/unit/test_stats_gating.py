@@ -105,7 +105,7 @@ def test_an_unchanged_panel_is_called_changed_no_more_often_than_stated(
 ) -> None:
     rng = np.random.default_rng(models * prompts)
     falling, rising = [], []
-    for trial in range(400):
+    for trial in range(200):
         if trial % 20 == 0:
             truth = panel(models, prompts, rng, low, high)
         before, after = (recorded(labels(truth, samples, rng)) for _ in range(2))
@@ -120,7 +120,7 @@ def test_an_unchanged_panel_is_called_changed_no_more_often_than_stated(
         falling.append(change.falling)
         rising.append(change.rising)
     for pvalues in (falling, rising):
-        assert np.mean(np.array(pvalues) <= 0.05) <= 0.06 + 2 * np.sqrt(0.05 * 0.95 / 400)
+        assert np.mean(np.array(pvalues) <= 0.05) <= 0.06 + 2 * np.sqrt(0.05 * 0.95 / 200)
         assert np.mean(np.array(pvalues) <= 0.005) <= 0.02
 
 

@@ -117,7 +117,7 @@ def jackknifed(features: Floats) -> tuple[float, float, bool]:
     ],
 )
 def test_scores_are_covered(labels: bool, families: int, easy: float, most: float) -> None:
-    rng, count = np.random.default_rng(4), 250
+    rng, count = np.random.default_rng(4), 150
     big = draws_of(rng, labels=labels, families=60_000, samples=2, easy=easy)
     means = big.mean(axis=2)
     within = (big[:, :, 0] * big[:, :, 1]).sum(axis=-1).mean()

@@ -46,7 +46,7 @@ def recorded(chances: Floats, rng: np.random.Generator, metric: str) -> Floats:
 def test_an_unchanged_panel_keeps_the_level_and_a_changed_model_is_caught(metric: str) -> None:
     rng = np.random.default_rng(11)
     alarms, caught = 0, 0
-    for _ in range(60):
+    for _ in range(40):
         chances = panel(rng)
         before = recorded(chances, rng, metric)
         alarms += looked(before, recorded(chances, rng, metric), groups=1).movement == "regressed"
@@ -54,8 +54,8 @@ def test_an_unchanged_panel_keeps_the_level_and_a_changed_model_is_caught(metric
         changed[2, : PROMPTS // 2] = np.roll(changed[2, : PROMPTS // 2], 1, axis=1)
         found = looked(before, recorded(changed, rng, metric), groups=1)
         caught += found.moves[2] == "regressed"
-    assert alarms <= 6
-    assert caught >= 48
+    assert alarms <= 4
+    assert caught >= 32
 
 
 def test_signs_of_families_are_exact_and_their_number_limits_what_can_be_seen() -> None:
