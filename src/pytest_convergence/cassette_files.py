@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, ValidationError, convert, field
+from msgspec import UNSET, Struct, UnsetType, ValidationError, convert, field
 from msgspec.json import Decoder
 
 from pytest_convergence.errors import CassetteError
@@ -36,9 +36,9 @@ class Body(Struct, gc=False):
 class RequestHeaders(Struct, gc=False):
     """Those that we write; without a sample's number, stock vcrpy recorded the interaction."""
 
-    sample: list[str] | None = field(default=None, name=SAMPLE_HEADER)
-    prompt: list[str] | None = field(default=None, name=PROMPT_HEADER)
-    recorded: list[str] | None = field(default=None, name=DATE_HEADER)
+    sample: list[str] | UnsetType = field(default=UNSET, name=SAMPLE_HEADER)
+    prompt: list[str] | UnsetType = field(default=UNSET, name=PROMPT_HEADER)
+    recorded: list[str] | UnsetType = field(default=UNSET, name=DATE_HEADER)
 
 
 class RecordedRequest(Struct, gc=False):

@@ -15,6 +15,8 @@ from sys import intern
 from threading import Lock
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from msgspec import UNSET
+
 from pytest_convergence.cassette_files import (
     DATE_HEADER,
     PROMPT_HEADER,
@@ -245,6 +247,7 @@ class _Reader:
         self._path = path
         self._scrubber = scrubber
         self._seen: dict[WireRequest, WireRequest] = {}
+        self._next: dict[WireRequest, int] = {}
         self.index: _Index = {}
 
     def read(self, interactions: list[Interaction]) -> Iterable[Recorded]:
@@ -263,15 +266,20 @@ class _Reader:
             response.body.string,
         )
         headers = request.headers
-        if headers.sample is None:
+        if headers.sample is UNSET:
             return self._foreign(request, wire_response)
-        if headers.prompt is None or headers.recorded is None:
-            raise ValueError(f"of the headers {PROMPT_HEADER} and {DATE_HEADER} one is missing")
+        if headers.prompt is UNSET or headers.recorded is UNSET:
+            lacking = PROMPT_HEADER if headers.prompt is UNSET else DATE_HEADER
+            raise ValueError(f"the request lacks the header {lacking}")
         # A file says the same method and address thousands of times.
         method, url = intern(request.method), intern(request.uri)
+        wire_request = self._shared(WireRequest(method, url, request.body or ""))
+        sample = int(headers.sample[0])
+        if self._next:  # of a file that stock vcrpy has written into
+            self._next[wire_request] = max(self._next.get(wire_request, 0), sample + 1)
         return Recorded(
-            self._shared(WireRequest(method, url, request.body or "")),
-            int(headers.sample[0]),
+            wire_request,
+            sample,
             intern(headers.prompt[0]),
             wire_response,
             intern(headers.recorded[0]),
@@ -280,7 +288,10 @@ class _Reader:
     def _foreign(self, request: RecordedRequest, response: WireResponse) -> Recorded:
         wire = WireRequest(request.method, request.uri, _canonical(request.body or ""))
         wire = self._shared(self._scrubber.request(wire))
-        sample = max(self.index.get(wire, ()), default=-1) + 1
+        sample = self._next.get(wire)
+        if sample is None:
+            sample = max([-1, *self.index.get(wire, ())]) + 1
+        self._next[wire] = sample + 1
         return Recorded(wire, sample, "", self._scrubber.response(response), "")
 
     def _shared(self, request: WireRequest) -> WireRequest:
@@ -290,5 +301,5 @@ class _Reader:
 def _canonical(body: str) -> str:
     try:
         return canonical_json(json.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return body

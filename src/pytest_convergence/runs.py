@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import replace
 
 from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.results import CheckResult
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from pytest_convergence.represent.features import Label
     from pytest_convergence.results import CaseResponses, Result
     from pytest_convergence.settings import Settings
+
+_USAGE = ("input_tokens", "output_tokens", "reasoning_tokens", "cost")
+_ORIGIN = ("served_model", "system_fingerprint", "provider", "date")
 
 SCHEMA = "pytest-convergence/run"
 VERSION = 1
@@ -189,10 +191,9 @@ def case_entry(case: CaseResponses) -> dict[str, Any]:
 
 
 def _response(response: Response, label: Label | None) -> dict[str, Any]:
-    if response.logprobs:  # many, and of no use to whoever reads a run
-        response = replace(response, logprobs=())
-    entry: dict[str, Any] = msgspec.to_builtins(response)
-    entry["finish"] = response.finish
+    entry: dict[str, Any] = {"text": response.text, "finish": response.finish}
+    if response.missing is not None:
+        entry["missing"] = {"kind": response.missing.kind, "reason": response.missing.reason}
     if label is not None:
         entry["label"] = label.value
         if label.correct is not None:
@@ -201,6 +202,13 @@ def _response(response: Response, label: Label | None) -> dict[str, Any]:
             entry["why"] = label.why
         if label.votes:
             entry["votes"] = dict(label.votes)
+    usage = {name: value for name in _USAGE if (value := getattr(response.usage, name)) is not None}
+    if usage:
+        entry["usage"] = usage
+    for name in _ORIGIN:
+        value = getattr(response, name)
+        if value is not None:
+            entry[name] = value
     return entry
 
 

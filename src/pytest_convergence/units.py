@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_convergence.declaration import (
     DECODING_KEYS,
@@ -28,7 +28,7 @@ class Units:
     def __init__(self, names: Names) -> None:
         self._names = names
         self._asking: dict[tuple[str, str, str], _Asking] = {}
-        self._declared: tuple[Mapping[str, Any], Decoding] | None = None
+        self._declared: tuple[str, Decoding] | None = None
 
     def of_case(self, case: Case, names: Iterable[str]) -> list[Unit]:
         """One case put to these models."""
@@ -62,14 +62,15 @@ class Units:
         declared = case.declaration.decoding
         if isinstance(declared.get("system"), str) or _sends_parameters(case):
             return resolve_decoding(case)
-        if self._declared is None or self._declared[0] != declared:
-            self._declared = (declared, resolve_decoding(case))
+        written = repr(declared)  # equal values may be sent differently: 1, 1.0 and True
+        if self._declared is None or self._declared[0] != written:
+            self._declared = (written, resolve_decoding(case))
         return self._declared[1]
 
     def _asked(self, case: Case, name: str, decoding: Decoding) -> _Asking:
         key = (case.test_file, case.test_name, name)
         asking = self._asking.get(key)
-        if asking is None or asking.given != decoding:
+        if asking is None or not asking.asks(decoding):
             asking = self._asking[key] = _Asking(case, self._names.model(name), decoding)
         return asking
 
@@ -84,6 +85,10 @@ class _Asking:
         self.cassette: PurePosixPath = cassette_path(case.test_file, case.test_name, model.name)
         self._asked = False
         self._template: RequestTemplate | None = None
+
+    def asks(self, decoding: Decoding) -> bool:
+        """Whether these parameters are sent as they are here."""
+        return decoding is self.given or repr(decoding) == repr(self.given)
 
     def request(self, prompt: Prompt, text: str | None) -> WireRequest:
         """What is sent; ``text`` is the prompt encoded for a template, or None."""

@@ -57,3 +57,29 @@ def test_samples_give_one_block_of_vectors_for_each_model_and_prompt(project: Pr
         """
     )
     run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=3)
+
+
+def test_values_that_python_calls_equal_are_sent_as_they_are(project: Project) -> None:
+    tests = project(
+        """
+        import pytest
+        from pytest_convergence import assert_converges
+
+        @pytest.mark.convergence(metric="exact", samples=1)
+        @pytest.mark.parametrize("prompt", ["p", "q", "r"])
+        @pytest.mark.parametrize("extra", [{"think": 1}, {"think": True}, {"think": 1.0}],
+                                 ids=["int", "bool", "float"])
+        def test_arm(prompt, extra, models):
+            assert_converges(models, threshold=0.0)
+
+        @pytest.mark.convergence(
+            metric="exact", samples=1, extra={"think": True}, prompts={"s": "s"}
+        )
+        def test_marked(models):
+            assert_converges(models, threshold=-1)
+        """
+    )
+    assert run(tests, "--convergence-record=new_episodes").parseoutcomes()["passed"] >= 10
+    recorded = "".join(path.read_text() for path in (tests.path / "cassettes").rglob("*.json"))
+    for value, count in (("1", 3), ("true", 4), ("1.0", 3)):
+        assert recorded.count(f'think\\":{value}}}') == 3 * count, value

@@ -135,3 +135,22 @@ def test_hostile_text_moves_no_cursor_and_kills_no_worker(project: Project, work
     texts = [response["text"] for response in found["cases"][0]["responses"]["a"]]
     assert texts[1] == "\ud800 alone"
     assert len(texts[3]) == 2_000_000
+
+
+def test_texts_of_numpy_are_texts(project: Project) -> None:
+    tests = project(
+        """
+        import numpy
+        from pytest_convergence import assert_converges
+
+        def test_array():
+            texts = list(numpy.array(["yes", "Yes"]))
+            assert_converges({"a": texts, "b": texts}, threshold=0.0, metric="normalized")
+
+        def test_later():
+            pass
+        """
+    )
+    result = run(tests, "--convergence-json=run.json")
+    result.assert_outcomes(passed=2)
+    assert '"text":"Yes"' in (tests.path / "run.json").read_text().replace(": ", ":")

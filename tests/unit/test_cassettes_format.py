@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 import vcr
 from vcr.serialize import deserialize
 from vcr.serializers import jsonserializer
 
 from pytest_convergence.cassettes import Cassette, Recorded, order, write
+from pytest_convergence.errors import CassetteError
 from pytest_convergence.models.wire import WireRequest, WireResponse
 from pytest_convergence.scrubbing import Scrubber
 from tests.recording_parts import NOON, counting_server, recorded, request
@@ -137,6 +139,30 @@ def test_what_stock_vcrpy_added_to_our_file_follows_our_samples(tmp_path: Path) 
     data["interactions"].append(added)
     (tmp_path / "m.json").write_text(json.dumps(data))
     assert sorted(Cassette.load(tmp_path / "m.json").samples(request("a"))) == [0, 1, 2]
+    ours = json.loads(json.dumps(data["interactions"][0]))
+    ours["request"]["headers"]["x-convergence-sample"] = ["7"]
+    data["interactions"] += [ours, added]
+    (tmp_path / "m.json").write_text(json.dumps(data))
+    assert sorted(Cassette.load(tmp_path / "m.json").samples(request("a"))) == [0, 1, 2, 7, 8]
+
+
+@pytest.mark.parametrize("name", ["x-convergence-prompt", "x-convergence-recorded"])
+def test_a_header_that_our_files_need_is_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "m.json", [recorded("a", 0, "ours")])
+    data = json.loads((tmp_path / "m.json").read_text())
+    del data["interactions"][0]["request"]["headers"][name]
+    (tmp_path / "m.json").write_text(json.dumps(data))
+    with pytest.raises(CassetteError, match=f"interaction 1 of 1 is not complete.*{name}"):
+        Cassette.load(tmp_path / "m.json")
+
+
+def test_a_sample_without_a_number_is_no_file_of_stock_vcrpy(tmp_path: Path) -> None:
+    write(tmp_path / "m.json", [recorded("a", 0, "ours")])
+    data = json.loads((tmp_path / "m.json").read_text())
+    data["interactions"][0]["request"]["headers"]["x-convergence-sample"] = None
+    (tmp_path / "m.json").write_text(json.dumps(data))
+    with pytest.raises(CassetteError, match="interaction 1 of 1 is not complete"):
+        Cassette.load(tmp_path / "m.json")
 
 
 def test_reading_imports_neither_vcrpy_nor_httpx_nor_asyncio(tmp_path: Path) -> None:

@@ -9,15 +9,18 @@ import threading
 import time
 import urllib.error
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from pytest_convergence.errors import SettingsError
 from pytest_convergence.models.callables import ModelFunction, callable_model
+from pytest_convergence.models.calling import answer_as_json
 from pytest_convergence.models.context import sample_index
 from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.models.messages import Prompt
@@ -334,3 +337,22 @@ def test_a_pause_that_a_client_library_was_told_of_is_waited_for(tmp_path: Path)
         (response,) = sampler.responses(unit(callable_model("agent", limited, version="1")))
     assert response.text == "there"
     assert 0.4 <= moments[1] - moments[0] < 5
+
+
+def test_an_answer_may_hold_what_numpy_made() -> None:
+    tokens = (TokenLogprob("yes", np.float64(-0.1)),)
+    made = Response(np.str_("yes"), usage=Usage(cost=np.float64(0.5)), logprobs=tokens)
+    response = ask(lambda _: made)
+    assert (response.text, response.usage.cost, response.logprobs) == ("yes", 0.5, tokens)
+
+
+def test_usage_may_be_a_dataclass_of_the_user() -> None:
+    @dataclass
+    class Counted:
+        input_tokens: int
+
+    assert ask(lambda _: {"text": "yes", "usage": Counted(3)}).usage.input_tokens == 3
+
+
+def test_what_is_not_set_is_not_recorded() -> None:
+    assert answer_as_json(Response("x", usage=Usage())) == {"text": "x"}

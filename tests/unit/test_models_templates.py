@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -59,11 +58,8 @@ def test_what_an_adapter_has_to_look_at_goes_into_no_template(prompt: Prompt) ->
     assert encoded(prompt) is None
 
 
-@dataclass(frozen=True)
 class Counting:
     """An adapter of somebody else, whose request tells the length of the prompt."""
-
-    verbatim: bool = False
 
     def inexpressible(self, decoding: Decoding) -> tuple[str, ...]:
         return ()
@@ -80,8 +76,21 @@ class Counting:
         return Response(response.body)
 
 
-def test_an_adapter_that_does_not_say_so_keeps_making_its_own_requests() -> None:
-    adapter: Any = Counting()
+class Claiming(Counting):
+    verbatim = True
+
+
+class Derived(OpenAIAdapter):
+    """Made of one of ours, and not to be believed what that one says."""
+
+
+@pytest.mark.parametrize(
+    "adapter", [Counting(), Claiming(), Derived()], ids=lambda one: type(one).__name__
+)
+def test_an_adapter_that_may_do_otherwise_makes_its_own_requests(adapter: Any) -> None:
     assert RequestTemplate.of(model_of(adapter), Decoding()) is None
-    # Nor is one believed whose body does not hold the prompt.
-    assert RequestTemplate.of(model_of(replace(adapter, verbatim=True)), Decoding()) is None
+
+
+def test_a_parameter_that_looks_like_the_mark_is_no_place_for_the_prompt() -> None:
+    decoding = Decoding(extra=(("aaa", "\x00 the prompt \x00"),))
+    assert RequestTemplate.of(model_of(OpenAIAdapter()), decoding) is None

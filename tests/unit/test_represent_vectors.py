@@ -210,6 +210,24 @@ def test_arrays_that_do_not_fit_together_are_an_error(
         VectorStore.load(path, embedder="all-MiniLM-L6-v2")
 
 
+def test_a_member_that_nobody_asks_for_is_left_alone(tmp_path: Path) -> None:
+    store_of(["a", "b"]).write(tmp_path / "m.npz")
+    with zipfile.ZipFile(tmp_path / "m.npz", "a") as archive:
+        archive.writestr("README.txt", "vectors of a and b")
+        archive.writestr("note.npy", b"broken")
+    store = VectorStore.load(tmp_path / "m.npz", embedder="all-MiniLM-L6-v2")
+    assert store is not None
+    assert len(store) == 2
+
+
+def test_a_negative_dimension_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "m.npz"
+    store_of(["a", "b"], width=8).write(path)
+    path.write_bytes(path.read_bytes().replace(b"(2, 8)", b"(-1,8)"))
+    with pytest.raises(RepresentationError, match="cannot be used"):
+        VectorStore.load(path, embedder="all-MiniLM-L6-v2")
+
+
 def test_a_folder_in_the_files_place_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RepresentationError, match="cannot be used"):
         VectorStore.load(tmp_path, embedder="e")

@@ -8,13 +8,13 @@ import json
 import math
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from email.utils import formatdate
 from typing import Any
 
 import anyio.to_thread
 import httpx
-import msgspec
+from msgspec import Struct
 
 from pytest_convergence.models.context import sample_index
 from pytest_convergence.models.decoding import Decoding
@@ -160,17 +160,31 @@ def answer_as_json(answer: Any) -> dict[str, Any]:
     if isinstance(answer, str):
         return {"text": answer}
     if isinstance(answer, Response):
-        return dict(msgspec.to_builtins(answer))
+        default = Response(text="")
+        values = {name: getattr(answer, name) for name in Response.__struct_fields__}
+        return {"text": answer.text} | {
+            name: _in_json_types(value)
+            for name, value in values.items()
+            if value != getattr(default, name)
+        }
     if not isinstance(answer, Mapping):
         raise TypeError(f"the function returned {type(answer).__name__}, not a text or a Response")
     unknown = sorted(str(name) for name in answer if name not in _FIELDS)
     if unknown or not isinstance(answer.get("text"), str):
         problem = f"has the unknown field {unknown[0]!r}" if unknown else "has no text"
         raise TypeError(f"the function returned a mapping that {problem}")
-    return {
-        name: msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
-        for name, value in answer.items()
-    }
+    return {name: _in_json_types(value) for name, value in answer.items()}
+
+
+def _in_json_types(value: Any) -> Any:
+    """Structs and dataclasses as objects; the rest as it is, to be refused where it is written."""
+    if isinstance(value, Struct):
+        return {name: _in_json_types(getattr(value, name)) for name in value.__struct_fields__}
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, list | tuple):
+        return [_in_json_types(one) for one in value]
+    return value
 
 
 def _error_body(problem: BaseException) -> str:

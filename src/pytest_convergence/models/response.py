@@ -14,7 +14,7 @@ Finish: TypeAlias = Literal["stop", "length", "refusal", "content_filter", "tool
 MissingKind: TypeAlias = Literal["error", "empty", "truncated", "refused", "unlabelled", "budget"]
 
 
-class Missing(Struct, frozen=True, gc=False, omit_defaults=True):
+class Missing(Struct, frozen=True, gc=False):
     """Why a response cannot be used: counted and named, never agreement nor disagreement.
 
     ``refused`` is a provider's refusal or content-filter stop: missing to text kernels only, a
@@ -26,7 +26,7 @@ class Missing(Struct, frozen=True, gc=False, omit_defaults=True):
     reason: str
 
 
-class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens (and money in US dollars where the provider reports it) of one response."""
 
     input_tokens: int | None = None
@@ -35,7 +35,7 @@ class Usage(Struct, frozen=True, gc=False, omit_defaults=True):
     cost: float | None = None
 
 
-class TokenLogprob(Struct, frozen=True, gc=False, omit_defaults=True):
+class TokenLogprob(Struct, frozen=True, gc=False):
     """One generated token, its natural-log probability, and the alternatives offered."""
 
     token: str
@@ -43,7 +43,7 @@ class TokenLogprob(Struct, frozen=True, gc=False, omit_defaults=True):
     top: tuple[tuple[str, float], ...] = ()
 
 
-class Response(Struct, frozen=True, gc=False, omit_defaults=True):
+class Response(Struct, frozen=True, gc=False):
     """One sample of one model's answer to one prompt.
 
     ``text`` may be empty and may hold anything. ``missing`` is None where the text can be used

@@ -28,13 +28,14 @@ class RequestTemplate(NamedTuple):
         SettingsError
             As the adapter does, for what its format cannot express.
         """
-        if not getattr(model.adapter, "verbatim", False):
+        # Of the class itself: what was made of another adapter may well differ in this.
+        if not vars(type(model.adapter)).get("verbatim", False):
             return None
         request = model.adapter.request(
             model=model.model, base_url=model.base_url, prompt=_MARK, decoding=decoding
         )
-        before, mark, after = request.body.partition(encode_basestring_ascii(_MARK))
-        return cls(request.method, request.url, before, after) if mark else None
+        parts = request.body.split(encode_basestring_ascii(_MARK))
+        return cls(request.method, request.url, *parts) if len(parts) == 2 else None
 
     def filled(self, text: str) -> WireRequest:
         """The request with a prompt in it, given as :func:`encoded` writes it."""

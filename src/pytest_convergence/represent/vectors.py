@@ -35,6 +35,7 @@ STEPS = 2**14  # to the unit: similarities move by 3e-5, and 16 bits hold every 
 _SCALES = 4
 _COMPRESSION = zipfile.ZIP_STORED
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_MEMBERS = ("format", "embedder", "revision", "steps", "engines", "engine", "hashes", "vectors")
 _TEXT_HASH = hashlib.sha256().digest_size
 
 
@@ -290,9 +291,7 @@ class VectorStore:
 
 def _parsed(data: bytes) -> VectorStore:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        arrays = {
-            name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()
-        }
+        arrays = {name: _array(archive.read(f"{name}.npy")) for name in _MEMBERS}
     version, steps = int(arrays["format"]), int(arrays["steps"])
     if (version, steps) != (FORMAT_VERSION, STEPS):
         raise ValueError(f"its format is {version} with {steps} steps to the unit")
@@ -321,6 +320,8 @@ def _array(data: bytes) -> NDArray[Any]:
     shape, fortran, kind = _described(stream.read(length))
     if kind.hasobject:
         raise ValueError("it holds objects, which only pickle reads")
+    if not kind.itemsize or any(size < 0 for size in shape):
+        return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
     count = math.prod(shape)
     array = np.frombuffer(data, dtype=kind, count=count, offset=stream.tell())
     return array.reshape(shape, order="F" if fortran else "C")
