@@ -108,6 +108,7 @@ def represent(
     cells = [[_cell(case.responses[model], unusable) for case in cases] for model in models]
     missing = [[gaps for gaps, _ in row] for row in cells]
     texts = [[usable for _, usable in row] for row in cells]
+    del cells  # of a large study they take what its sums need
     if metric in ("exact", "normalized") or by_distribution:
         return _one_hot(_match_keys(texts, str(metric)), missing, labels)
     if metric in ("embedding", "hybrid"):

@@ -39,7 +39,7 @@ _MEMBERS = ("format", "embedder", "revision", "steps", "engines", "engine", "has
 _TEXT_HASH = hashlib.sha256().digest_size
 
 
-@lru_cache(maxsize=2**15)  # a case's texts are asked for again by its group
+@lru_cache(maxsize=2**14)  # a case's texts are asked for again by its group
 def text_hash(text: str) -> bytes:
     """SHA-256 of the text in UTF-8; lone surrogates are encoded as they are."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
