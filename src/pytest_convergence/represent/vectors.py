@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +34,6 @@ STEPS = 2**14  # to the unit: similarities move by 3e-5, and 16 bits hold every 
 _SCALES = 4
 _COMPRESSION = zipfile.ZIP_STORED
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_MEMBERS = ("format", "embedder", "revision", "steps", "engines", "engine", "hashes", "vectors")
 _TEXT_HASH = hashlib.sha256().digest_size
 
 
@@ -290,14 +288,13 @@ class VectorStore:
 
 
 def _parsed(data: bytes) -> VectorStore:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        arrays = {name: _array(archive.read(f"{name}.npy")) for name in _MEMBERS}
-    version, steps = int(arrays["format"]), int(arrays["steps"])
-    if (version, steps) != (FORMAT_VERSION, STEPS):
-        raise ValueError(f"its format is {version} with {steps} steps to the unit")
-    hashes, grid, engine = arrays["hashes"], arrays["vectors"], arrays["engine"]
-    engines = tuple(str(name) for name in np.atleast_1d(arrays["engines"]))
-    embedder, revision = str(arrays["embedder"]), str(arrays["revision"])
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        version, steps = int(arrays["format"]), int(arrays["steps"])
+        if (version, steps) != (FORMAT_VERSION, STEPS):
+            raise ValueError(f"its format is {version} with {steps} steps to the unit")
+        hashes, grid, engine = arrays["hashes"], arrays["vectors"], arrays["engine"]
+        engines = tuple(str(name) for name in np.atleast_1d(arrays["engines"]))
+        embedder, revision = str(arrays["embedder"]), str(arrays["revision"])
     _expect(hashes, np.dtype(np.uint8), (len(grid), _TEXT_HASH), "hashes")
     _expect(grid, np.dtype(np.int16), (len(hashes), grid.shape[-1]), "vectors")
     _expect(engine, np.dtype(np.uint8), (len(grid),), "engine")
@@ -309,28 +306,6 @@ def _parsed(data: bytes) -> VectorStore:
     return VectorStore.of(
         embedder, revision, engines, keys, grid.astype(np.int16, copy=False), engine
     )
-
-
-def _array(data: bytes) -> NDArray[Any]:
-    """One member of a ``.npz``, as ``numpy.load`` reads it without pickle."""
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
-    length = int.from_bytes(stream.read(2), "little")
-    shape, fortran, kind = _described(stream.read(length))
-    if kind.hasobject:
-        raise ValueError("it holds objects, which only pickle reads")
-    if not kind.itemsize or any(size < 0 for size in shape):
-        return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
-    count = math.prod(shape)
-    array = np.frombuffer(data, dtype=kind, count=count, offset=stream.tell())
-    return array.reshape(shape, order="F" if fortran else "C")
-
-
-@lru_cache(maxsize=256)  # the files of a study say it alike, and numpy takes long to read it
-def _described(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    whole = len(header).to_bytes(2, "little") + header
-    return np.lib.format.read_array_header_1_0(io.BytesIO(whole))
 
 
 def _expect(array: NDArray[Any], kind: np.dtype[Any], shape: tuple[int, ...], name: str) -> None:
