@@ -15,7 +15,7 @@ from sys import intern
 from threading import Lock
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from pytest_convergence.cassette_files import (
     DATE_HEADER,
@@ -50,8 +50,7 @@ class Recorded(NamedTuple):
     recorded_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class FinalFailure:
+class FinalFailure(Struct, frozen=True):
     """A sample that was asked for, retried, and finally failed: missing, with its reason.
 
     ``status`` is the last HTTP status, None where no answer came at all. ``run`` names the run

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from pytest_convergence.errors import SettingsError
 from pytest_convergence.evidence import Labels, case_responses, missing_responses, sample_count
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from pytest_convergence.stats.verdicts import Decision
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What a check is about and where: all of a result that does not depend on the responses."""
 
     id: str
@@ -174,7 +174,7 @@ def decide_bound(
     undefined: str | None = None,
 ) -> Decision:
     """A verdict on a bound, by the rule of `stats.verdicts.decide`: met, missed or why neither."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from pytest_convergence.metrics.estimates import Interval
     from pytest_convergence.stats.verdicts import decide

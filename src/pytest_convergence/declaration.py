@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from pytest_convergence.errors import SettingsError, percentage
 
@@ -40,8 +41,7 @@ MARKER_KEYS = (
 )
 
 
-@dataclass(frozen=True)
-class Declaration:
+class Declaration(Struct, frozen=True):
     """What a test is judged by and how its prompts are sampled, known at collection.
 
     ``threshold`` is for the group's score. ``metric`` and ``label`` name a registered one or are
@@ -71,8 +71,7 @@ class Declaration:
     value: str | Collection[str] | None = None
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """One prompt of one test.
 
     ``data`` are the parameters parametrized together with the prompt (an expected answer, the
@@ -96,8 +95,7 @@ class Case:
         return {**self.arms, **self.data}
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(Struct, frozen=True):
     """Function x capability x arm: the cases that one score is made of."""
 
     id: str

@@ -7,10 +7,10 @@ two models' distributions has a table of pairs, and no score.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from pytest_convergence.judging import DEFAULT_LEVEL, Question
 from pytest_convergence.metrics.convergence import estimate_group, estimate_prompt

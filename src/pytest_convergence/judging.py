@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pytest_convergence.evidence import (
     accuracy,
@@ -35,8 +37,7 @@ DEFAULT_LEVEL = 0.95
 _WITHOUT_VECTORS = ("label", "exact", "normalized", "js", "total-variation")
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked of the responses: everything a verdict depends on but the responses.
 
     ``mapped`` asks for a map of each prompt's responses besides, which only a page shows.
@@ -132,8 +133,7 @@ def judge_group(
     return replace(result, agreement=findings.agreement, confounds=findings.confounds)
 
 
-@dataclass(frozen=True, eq=False)
-class _Findings:
+class _Findings(Struct, frozen=True, eq=False):
     """What is found of a group, whatever threshold it is compared with."""
 
     represented: Represented

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from pytest_convergence.stats.clusters import ConvergentGroups
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelGroupsResult(CheckResult):
+class ModelGroupsResult(CheckResult, frozen=True, kw_only=True):
     """Groups of models, each with its cohesion and stability; ``value`` is how many there are.
 
     Attributes

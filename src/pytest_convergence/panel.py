@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from pytest_convergence.errors import ConvergenceError, SettingsError
 from pytest_convergence.garbage import collector_paused
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from pytest_convergence.results import Result
 
 
-@dataclass
-class EvalTest:
+class EvalTest(Struct):
     """One running test: what it declared, and the results of its assertions so far."""
 
     evaluation: Evaluation
@@ -203,8 +203,7 @@ class Panel:
             return f"<Panel: {error.headline}>"
 
 
-@dataclass(frozen=True)
-class Convergence:
+class Convergence(Struct, frozen=True):
     """The ``convergence`` fixture: the panel, what the test declared, and its results so far."""
 
     models: Panel

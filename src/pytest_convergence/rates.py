@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct, field
 
 from pytest_convergence.checks import (
     Subject,
@@ -50,8 +50,7 @@ _WORST_FIRST: tuple[Verdict | None, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Which answers count: those with one of the ``values``, or the right ones where it is None."""
 
     values: tuple[str, ...] | None
@@ -75,8 +74,7 @@ class Outcome:
         return label.correct if self.values is None else label.value in self.values
 
 
-@dataclass(frozen=True, kw_only=True)
-class RateResult(CheckResult):
+class RateResult(CheckResult, frozen=True, kw_only=True):
     """How often each model answers so, and whether each is within the bound.
 
     ``value`` and ``interval`` are those of ``deciding``: of the models with the verdict of the
@@ -109,8 +107,7 @@ class RateResult(CheckResult):
         return Outcome(self.values)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RateDifferenceResult(CheckResult):
+class RateDifferenceResult(CheckResult, frozen=True, kw_only=True):
     """How much more often the first model answers so than the second, on the same prompts."""
 
     values: tuple[str, ...] | None

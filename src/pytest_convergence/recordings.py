@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from pytest_convergence.cassettes import Cassette, FinalFailure, Recorded, write
 from pytest_convergence.errors import CassetteError, SamplingError
@@ -323,8 +324,7 @@ class _Pending:
                 place[key] = entry.outcome
 
 
-@dataclass
-class _Held:
+class _Held(Struct):
     """One cassette with its journal and its failures, as last looked at."""
 
     path: Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from pytest_convergence.baseline.decision import Decision
@@ -26,8 +27,7 @@ Bound: TypeAlias = Literal["at_least", "at_most"]
 Place: TypeAlias = tuple[float, float, int]
 
 
-@dataclass(frozen=True, slots=True)
-class MissingResponse:
+class MissingResponse(Struct, frozen=True):
     """One response that could not be used, and why."""
 
     model: str
@@ -37,8 +37,7 @@ class MissingResponse:
     reason: str
 
 
-@dataclass(frozen=True)
-class CaseResponses:
+class CaseResponses(Struct, frozen=True):
     """The responses of a panel to one prompt, with what each representation made of them.
 
     ``usable[model][i]`` says whether sample i entered the numbers; ``labels`` is empty where no
@@ -57,8 +56,7 @@ class CaseResponses:
     places: Mapping[str, Sequence[Place | None]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ConvergenceResult:
+class ConvergenceResult(Struct, frozen=True):
     """What was found, for one prompt (a similarity) or for a group (a score).
 
     Attributes
@@ -147,8 +145,7 @@ class ConvergenceResult:
         return self.passed
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True, kw_only=True):
     """What an assertion about something else than convergence found: a rate, a difference.
 
     The fields that it shares with `ConvergenceResult` mean the same. Every check is one of the

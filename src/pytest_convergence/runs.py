@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ def result_entry(result: Result) -> dict[str, Any]:
         "samples": result.samples,
         "similarity": number(result.similarity),
         "within": number(result.within),
-        "missing": [asdict(missing) for missing in result.missing],
+        "missing": [msgspec.structs.asdict(missing) for missing in result.missing],
         "accuracy": {model: number(share) for model, share in result.accuracy.items()},
         "copies": list(result.copies),
         "judges": plain(result.judges),
@@ -109,16 +109,18 @@ def check_entry(result: CheckResult) -> dict[str, Any]:
     What the gate decided is added to groups and checks alike, where there is a baseline.
     """
     return {
-        name.name: plain(getattr(result, name.name))
-        for name in fields(result)
-        if name.name not in ("cases", "gate")
+        name: plain(value)
+        for name, value in msgspec.structs.asdict(result).items()
+        if name not in ("cases", "gate")
     }
 
 
 def plain(value: Any) -> Any:
-    """Any result's value in JSON types: dataclasses by field, arrays as lists."""
+    """Any result's value in JSON types: structs and dataclasses by field, arrays as lists."""
     if value is None or isinstance(value, str | bool):
         return value
+    if isinstance(value, msgspec.Struct):
+        return {name: plain(one) for name, one in msgspec.structs.asdict(value).items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import exp, lgamma, log
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from pytest_convergence.stats.permutation import PermutationTest
 
 
-@dataclass(frozen=True, kw_only=True)
-class SameModelResult(CheckResult):
+class SameModelResult(CheckResult, frozen=True, kw_only=True):
     """Whether two models' responses could come from one.
 
     Attributes

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Project, run
+
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 generate = import_module("generate")
 
@@ -74,6 +76,26 @@ def test_a_replay_loads_no_network_no_recorder_and_no_model(study: Path, form: s
     assert "pytest_convergence.cassettes" in seen["modules"]
     assert [name for name in NEVER if name in seen["modules"]] == []
     assert not any(name.startswith("pytest_convergence.models.sim") for name in seen["modules"])
+
+
+def test_a_replay_of_functions_calls_none_and_loads_no_network(project: Project) -> None:
+    inner = project(
+        """
+        import pytest
+        from pytest_convergence import assert_converges
+
+        @pytest.mark.parametrize("prompt", ["one", "two", "three"])
+        @pytest.mark.convergence(metric="exact")
+        def test_echo(prompt, models):
+            assert_converges(models, threshold=0.5)
+        """
+    )
+    run(inner, "--convergence-record=new_episodes").assert_outcomes(passed=4)
+    inner.makepyfile(witness=WITNESS)
+    run(inner, "-p", "witness").assert_outcomes(passed=4)
+    (seen,) = [json.loads(path.read_text()) for path in inner.path.glob("witness-*.json")]
+    assert "pytest_convergence.models.callables" in seen["modules"]
+    assert [name for name in (*NEVER, "scipy", "numpy.ma") if name in seen["modules"]] == []
 
 
 def test_a_replay_in_workers_loads_none_of_it_either(study: Path) -> None:

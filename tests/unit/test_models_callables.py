@@ -43,7 +43,7 @@ async def sample(
     )
     sample_index.set(index)
     assert model.transport is not None
-    async with httpx.AsyncClient(transport=model.transport) as client:
+    async with httpx.AsyncClient(transport=model.transport()) as client:
         answer = await client.request(request.method, request.url, content=request.body)
     return model.adapter.parse(WireResponse(answer.status_code, dict(answer.headers), answer.text))
 

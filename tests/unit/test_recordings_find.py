@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pytest_convergence.cassettes import FinalFailure, Recorded, write
 from pytest_convergence.errors import CassetteError, SamplingError

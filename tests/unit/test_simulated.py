@@ -133,7 +133,8 @@ def ask(
 
     async def send() -> httpx.Response:
         sample_index.set(index)
-        async with httpx.AsyncClient(transport=model.transport) as client:
+        assert model.transport is not None
+        async with httpx.AsyncClient(transport=model.transport()) as client:
             return await client.request(request.method, request.url, content=request.body)
 
     reply = asyncio.run(send())
@@ -163,7 +164,8 @@ def test_replies_occur_as_often_as_the_distribution_says(panel: SimulatedPanel) 
             model="one", base_url=model.base_url, prompt=CAPITAL, decoding=Decoding()
         )
         said: Counter[str] = Counter()
-        async with httpx.AsyncClient(transport=model.transport) as client:
+        assert model.transport is not None
+        async with httpx.AsyncClient(transport=model.transport()) as client:
             for index in range(3000):
                 sample_index.set(index)
                 reply = await client.post(request.url, content=request.body)
@@ -467,7 +469,8 @@ def test_a_request_that_makes_no_sense_is_an_error_of_the_provider(panel: Simula
     model = simulated_model("one", panel=panel)
 
     async def send(body: str) -> httpx.Response:
-        async with httpx.AsyncClient(transport=model.transport) as client:
+        assert model.transport is not None
+        async with httpx.AsyncClient(transport=model.transport()) as client:
             return await client.post("http://simulated.invalid/v1/chat/completions", content=body)
 
     for body in ("{", "[]", json.dumps({"model": "one"}), json.dumps({"model": "nobody"})):

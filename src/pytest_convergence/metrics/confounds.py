@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 _Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Confounds:
+class Confounds(Struct, frozen=True):
     """Shares of the variance of similarity, within prompts, that surface features explain.
 
     Attributes
@@ -77,7 +76,10 @@ def confounds(
         raise ValueError(
             f"shapes {target.shape}, {length.shape} and {len(prompts)} prompts do not fit"
         )
-    _, member = np.unique([str(prompt) for prompt in prompts], return_inverse=True)
+    numbers: dict[Hashable, int] = {}
+    member = np.array(
+        [numbers.setdefault(prompt, len(numbers)) for prompt in prompts], dtype=np.intp
+    )
     y, x = _within(target, member), _within(length, member)
     of_length, slopes = _explained(y, x[:, None])
     if same_format is None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -106,8 +106,7 @@ def measure_of(metric: str) -> Callable[[ArrayLike, ArrayLike], float]:
     return lambda first, second: 1.0 - float(total_variation(first, second))
 
 
-@dataclass(frozen=True, slots=True)
-class Hybrid:
+class Hybrid(Struct, frozen=True):
     """The two-part score of two models on one prompt, and its parts, each in [0, 1].
 
     ``kl`` is the mean of both directions in nats, ``js_distance`` the root of the divergence in

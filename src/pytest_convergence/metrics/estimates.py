@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from pytest_convergence.metrics.summaries import Floats, Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """A confidence interval; ``method`` names how it was made, ``level`` is e.g. .95."""
 
     low: float
@@ -17,8 +16,7 @@ class Interval:
     method: str
 
 
-@dataclass(frozen=True, eq=False)
-class PromptEstimate:
+class PromptEstimate(Struct, frozen=True, eq=False):
     """Similarity of M models on one prompt. One prompt has no floor, hence no score.
 
     ``similarity`` is the mean of ``pairs`` over the pairs of different models; ``pairs`` has
@@ -37,8 +35,7 @@ class PromptEstimate:
     identical: bool
 
 
-@dataclass(frozen=True, eq=False)
-class PairMatrices:
+class PairMatrices(Struct, frozen=True, eq=False):
     """The estimand for each pair of models; every array has shape (M, M), symmetric.
 
     On the diagonal: ``similarity`` is within, ``floor`` the same-model floor, ``ceiling`` equals
@@ -55,8 +52,7 @@ class PairMatrices:
     mmd2: Floats
 
 
-@dataclass(frozen=True, eq=False)
-class GroupEstimate:
+class GroupEstimate(Struct, frozen=True, eq=False):
     """Convergence of M models over P prompts.
 
     ``score`` is None exactly where ``undefined`` gives the reason; similarity, floor, ceiling and

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.estimates import Interval
@@ -24,8 +23,7 @@ from pytest_convergence.stats.intervals import (
 _SPARE_ONE = 3
 
 
-@dataclass(frozen=True, eq=False)
-class Jackknifed:
+class Jackknifed(Struct, frozen=True, eq=False):
     """Values, the same without each family, and the families' own agreement.
 
     For pairs ``values`` has shape (K,) and the rest (K, F); for the panel shapes () and (F,).
@@ -100,8 +98,7 @@ class Jackknifed:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class PanelJackknife:
+class PanelJackknife(Struct, frozen=True, eq=False):
     """The jackknife of all pairs, of the panel's means, and the panel without each prompt."""
 
     everywhere: PairValues

@@ -7,9 +7,9 @@ responses. The sums kept here are enough for it, never ``O(n^2 d)``, and merge b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 # Enough to be quick, and of no weight beside the sums.
@@ -19,8 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Summaries:
+class Summaries(Struct, frozen=True, eq=False):
     """A panel's responses to a set of prompts, summed.
 
     Attributes

@@ -6,10 +6,11 @@ subtraction: the whole jackknife of a panel costs no more than the estimate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats, Summaries
@@ -18,8 +19,7 @@ _PROMPTS_AT_A_TIME = 256
 _PER_PROMPT = ("shared", "between", "cross", "partners", "within", "replicated")
 
 
-@dataclass(frozen=True, eq=False)
-class PairTerms:
+class PairTerms(Struct, frozen=True, eq=False):
     """Contributions of P units (prompts or families) for the M x M pairs of models.
 
     Arrays have shape (M, M, P) and hold zero where a pair does not share the prompt. ``cross``
@@ -54,8 +54,7 @@ class PairTerms:
         return tuple(getattr(self, name) for name in _PER_PROMPT)
 
 
-@dataclass(frozen=True, eq=False)
-class PairValues:
+class PairValues(Struct, frozen=True, eq=False):
     """Similarity, floor and ceiling by pair, shape (M, M) or (M, M, U) with U units left out.
 
     nan where a pair has nothing to go by. The score is the caller's ratio.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, get_args
 from urllib.parse import quote
 
 from pytest_convergence.errors import SettingsError
 from pytest_convergence.models.building import post, refuse_inexpressible
+from pytest_convergence.models.calling import Call
 from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.models.messages import Prompt, as_messages
 from pytest_convergence.models.reading import (
@@ -28,6 +30,9 @@ from pytest_convergence.models.reading import (
 )
 from pytest_convergence.models.response import Finish, Response, Usage
 from pytest_convergence.models.wire import Model, WireRequest, WireResponse
+
+if TYPE_CHECKING:
+    import httpx
 
 Answer: TypeAlias = str | Response | Mapping[str, Any]
 """What a function may return. A mapping has ``text`` and any other field of ``Response``."""
@@ -71,8 +76,6 @@ def callable_model(name: str, function: ModelFunction, *, version: str) -> Model
         )
     if not callable(function):
         raise SettingsError(f"the callable model {name} is not callable", fix=["pass a function"])
-    from pytest_convergence.models.calling import Call, CallableTransport
-
     call = Call.of(function)
     return Model(
         name=name,
@@ -80,8 +83,14 @@ def callable_model(name: str, function: ModelFunction, *, version: str) -> Model
         model=name,
         base_url=f"callable://{name.lower()}/{quote(version.strip(), safe='.-_~')}",
         adapter=CallableAdapter(takes_decoding=call.takes_decoding),
-        transport=CallableTransport(call),
+        transport=partial(_transport, call),
     )
+
+
+def _transport(call: Call) -> httpx.AsyncBaseTransport:
+    from pytest_convergence.models.callable_transport import CallableTransport
+
+    return CallableTransport(call)
 
 
 @dataclass(frozen=True, slots=True)

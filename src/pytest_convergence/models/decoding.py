@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from pytest_convergence.errors import SettingsError
 
 
-@dataclass(frozen=True, slots=True)
-class Decoding:
+class Decoding(Struct, frozen=True):
     """How a model is asked. ``None`` means: not sent, the provider's default holds.
 
     ``extra`` goes into the request's body as it is (``min_p``, ``reasoning_effort`` …), as
@@ -49,18 +50,16 @@ class Decoding:
     def merged(self, closer: Decoding) -> Decoding:
         """These parameters with those that ``closer`` sets put over them, key by key."""
         values: dict[str, Any] = {
-            item.name: getattr(closer, item.name)
-            if getattr(closer, item.name) is not None
-            else getattr(self, item.name)
-            for item in fields(self)
-            if item.name != "extra"
+            name: getattr(self, name) if getattr(closer, name) is None else getattr(closer, name)
+            for name in self.__struct_fields__
+            if name != "extra"
         }
         extra = dict(self.extra) | dict(closer.extra)
         return Decoding(**values, extra=tuple(sorted(extra.items())))
 
     def as_dict(self) -> dict[str, Any]:
         """Only what is set, in JSON types."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values = asdict(self)
         extra = dict(values.pop("extra"))
         stop = values.pop("stop")
         result = {name: value for name, value in values.items() if value is not None}
@@ -73,7 +72,7 @@ class Decoding:
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset(item.name for item in fields(Decoding))
+    return frozenset(Decoding.__struct_fields__)
 
 
 def _checked(name: str, value: Any, where: str) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from pytest_convergence.models.anthropic import AnthropicAdapter
 from pytest_convergence.models.gemini import GeminiAdapter
@@ -13,8 +14,7 @@ from pytest_convergence.models.wire import Adapter
 Form: TypeAlias = Literal["openai", "anthropic", "gemini"]
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """One provider.
 
     Parameters

@@ -6,12 +6,13 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from sys import intern
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from pytest_convergence.models.response import Finish, Missing, Response, TokenLogprob, Usage
 from pytest_convergence.models.secrets import redact
@@ -38,8 +39,7 @@ class Origin(NamedTuple):
     date: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorDetail:
+class ErrorDetail(Struct, frozen=True):
     """What a provider says went wrong; every part may be missing."""
 
     message: str = ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ from pytest_convergence.models.simulation.reading import behaviour_files, read_b
 from pytest_convergence.models.wire import Model
 
 if TYPE_CHECKING:
+    import httpx
+
     from pytest_convergence.models.simulation.truth import Population
 
 BASE_URL = "http://simulated.invalid/v1"
@@ -198,7 +200,6 @@ def simulated_model(name: str, *, panel: SimulatedPanel | None = None) -> Model:
         Where the panel has no model of that name.
     """
     from pytest_convergence.models.openai import OpenAIAdapter
-    from pytest_convergence.models.simulation.transport import SimulatedTransport
 
     panel = panel or SimulatedPanel.read()
     profile = panel.profile(name)
@@ -208,8 +209,14 @@ def simulated_model(name: str, *, panel: SimulatedPanel | None = None) -> Model:
         model=profile.name,
         base_url=BASE_URL,
         adapter=OpenAIAdapter(provider="sim"),
-        transport=SimulatedTransport(panel),
+        transport=cache(partial(_transport, panel)),  # it remembers whom it turned away
     )
+
+
+def _transport(panel: SimulatedPanel) -> httpx.AsyncBaseTransport:
+    from pytest_convergence.models.simulation.transport import SimulatedTransport
+
+    return SimulatedTransport(panel)
 
 
 @lru_cache(maxsize=8)

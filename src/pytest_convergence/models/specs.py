@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from pytest_convergence.errors import SamplingError, SettingsError
 from pytest_convergence.models.decoding import Decoding
@@ -19,8 +21,7 @@ _BASE = re.compile(r"@(?=https?://)", re.IGNORECASE)
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
+class ModelSpec(Struct, frozen=True):
     """A spec taken apart; ``base_url`` has no slash at its end."""
 
     provider: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -73,7 +73,8 @@ class Model:
 
     ``name`` (``provider/model`` as the user wrote it, without a base URL) is its identity in
     cassettes, results and baselines. ``key`` is the API key, never shown and never written.
-    ``transport`` answers in place of the network for simulated models and callables.
+    ``transport`` makes what answers in place of the network, for simulated models and callables;
+    only who samples asks for it.
     """
 
     name: str
@@ -84,7 +85,9 @@ class Model:
     key: str | None = field(default=None, repr=False, compare=False)
     key_variable: str | None = None
     decoding: Decoding | None = None
-    transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False, compare=False)
+    transport: Callable[[], httpx.AsyncBaseTransport] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def simulated(self) -> bool:

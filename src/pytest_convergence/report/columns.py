@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+
+class Signs(Struct, frozen=True):
     """What bars and cut texts are drawn with."""
 
     band: str

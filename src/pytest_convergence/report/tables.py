@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from pytest_convergence.report.columns import Signs, bar, padded, seen_width, shortened
 from pytest_convergence.text import printable
@@ -17,8 +18,7 @@ _WIDEST_NAME = 44
 _WIDEST_BAR = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A line of a table and, set apart for its colour, the verdict that ends it."""
 
     text: str
@@ -26,8 +26,7 @@ class Row:
     colour: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     name: int
     bar: int
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from pytest_convergence.errors import RepresentationError
@@ -151,8 +151,7 @@ def _replayed(
     return _scaled(places, grids)
 
 
-@dataclass(frozen=True)
-class _Recorder:
+class _Recorder(Struct, frozen=True):
     """How what is missing is embedded: by what, under which name, and who is told."""
 
     embedder: str

@@ -13,6 +13,8 @@ NUMBERED = re.compile(r"^\s*(?:\(?(?:\d{1,3}|[a-z])[.)]\s+\S|\d{1,3}\s*$)")
 FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^`\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.M)
 _ROW = re.compile(r"^\s*\|?.*\|.*$")
 _RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+\|?\s*$|^\s*\|\s*:?-+:?\s*\|\s*$")
+_TABLE = re.compile(r"<table\b", re.IGNORECASE)
+_MARKUP = re.compile(r"<(!doctype|[a-z][\w-]*)\b[^>]*>.*</?[a-z][\w-]*>\s*$", re.I | re.DOTALL)
 _HEADING = re.compile(r"^\s*(?:#{1,6}\s+\S.*|\*\*[^*\n]{1,80}\*\*:?)\s*$")
 _CODE_LINE = re.compile(
     r"^(?:\s*(?:def|class|for|while|if|elif|else|try|with|return|import|from|function|const|let"
@@ -26,13 +28,13 @@ _BRIEF = 160
 def detect(text: str) -> str:
     """The finest class of a text."""
     text = text.strip()
-    if json_in(text) is not None:
-        return "json"
-    if re.match(r"<table\b", text, re.IGNORECASE):
-        return "table"
-    if re.match(r"<(!doctype|[a-z][\w-]*)\b[^>]*>.*</?[a-z][\w-]*>\s*$", text, re.I | re.DOTALL):
-        return "markup"
     blocks = _fenced(text)
+    if _json_of(text, blocks) is not None:
+        return "json"
+    if _TABLE.match(text):
+        return "table"
+    if _MARKUP.match(text):
+        return "markup"
     around_blocks = FENCED.sub("", text) if blocks else text
     lines = [line for line in around_blocks.splitlines() if line.strip()]
     total = sum(len(line.strip()) for line in text.splitlines()) or 1
@@ -74,18 +76,20 @@ def _fenced(text: str) -> list[str]:
 
 def json_in(text: str) -> dict[str, Any] | list[Any] | None:
     """The JSON object or array that a text, or its one fenced block, is; else None."""
-    blocks = _fenced(text)
-    candidates = [text.strip()] if not blocks else [blocks[0].strip()] if len(blocks) == 1 else []
-    for candidate in candidates:
-        if candidate[:1] not in "{[" or not candidate:
-            continue
-        try:
-            value = json.loads(candidate)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict | list):
-            return value
-    return None
+    return _json_of(text, _fenced(text))
+
+
+def _json_of(text: str, blocks: Sequence[str]) -> dict[str, Any] | list[Any] | None:
+    if len(blocks) > 1:
+        return None
+    candidate = (blocks[0] if blocks else text).strip()
+    if not candidate.startswith(("{", "[")):
+        return None
+    try:
+        value = json.loads(candidate)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list) else None
 
 
 def table_rows(text: str) -> int | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from pytest_convergence.errors import RepresentationError
@@ -33,8 +33,7 @@ METRICS = (*TEXT_METRICS, "label", *PAIR_METRICS)
 _DENSE_LABELS = 512
 
 
-@dataclass(frozen=True)
-class SampledCase:
+class SampledCase(Struct, frozen=True):
     """The responses of a panel to one prompt, and where their vectors are kept, by model."""
 
     id: str
@@ -47,8 +46,7 @@ class SampledCase:
     stores: Mapping[str, Path]
 
 
-@dataclass(frozen=True)
-class Represented:
+class Represented(Struct, frozen=True):
     """Features of M models on P prompts.
 
     ``blocks[m][p]`` has shape (usable responses, d). ``missing[m][p]`` has for each response None

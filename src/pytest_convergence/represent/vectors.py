@@ -11,7 +11,6 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from pytest_convergence.errors import RepresentationError
@@ -131,8 +131,7 @@ def _pair(
     return np.array([first, partner[first]])
 
 
-@dataclass(frozen=True, eq=False)
-class VectorStore:
+class VectorStore(Struct, frozen=True, eq=False):
     """The vectors of one file, by the hash of their text; immutable.
 
     Attributes
@@ -155,7 +154,7 @@ class VectorStore:
     hashes: tuple[bytes, ...]
     grid: Grid
     engine: NDArray[np.uint8]
-    rows: Mapping[bytes, int] = field(repr=False)
+    rows: Mapping[bytes, int]
 
     @classmethod
     def of(

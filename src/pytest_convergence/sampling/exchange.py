@@ -87,7 +87,7 @@ class Clients:
         client = self._clients.get(model.name)
         if client is None:
             client = self._clients[model.name] = httpx.AsyncClient(
-                transport=model.transport,
+                transport=None if model.transport is None else model.transport(),
                 verify=self._tls,
                 timeout=None,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),

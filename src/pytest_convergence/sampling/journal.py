@@ -13,9 +13,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from pytest_convergence.cassettes import FinalFailure, Recorded
 from pytest_convergence.errors import CassetteError
@@ -28,16 +29,14 @@ _CHUNK = 1 << 16
 _POLL_SECONDS = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line. ``replaces`` marks what a rewriting run recorded: it takes the old one's place."""
 
     outcome: Outcome
     replaces: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """How far a reader has come: the journal's generation, the offset behind its last line."""
 
     generation: str = ""
@@ -45,8 +44,7 @@ class Position:
     stamp: tuple[int, int, int] = (0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(Struct, frozen=True):
     """What a reader had not seen. ``restarted``: what it had read before has been merged."""
 
     entries: tuple[Entry, ...]

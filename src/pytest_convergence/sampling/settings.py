@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from pytest_convergence.errors import SettingsError
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What may be asked of one model or of one domain (base URL and key); None: no limit.
 
     Attributes
@@ -34,17 +35,15 @@ class Limits:
     tokens_per_minute: float | None = None
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
+        for name, value in asdict(self).items():
             if value is not None and not value > 0:
                 raise SettingsError(
-                    f"the limit {item.name}={value} would let no call through",
-                    fix=[f"give {item.name} a number above 0, or leave it out for no limit"],
+                    f"the limit {name}={value} would let no call through",
+                    fix=[f"give {name} a number above 0, or leave it out for no limit"],
                 )
 
 
-@dataclass(frozen=True)
-class SamplingSettings:
+class SamplingSettings(Struct, frozen=True):
     """How models are asked in one run; equal in every process of the run.
 
     Attributes

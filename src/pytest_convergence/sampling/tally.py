@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from pytest_convergence.models.response import Response
 from pytest_convergence.models.wire import Model
@@ -19,8 +21,7 @@ _ANSWER_TOKENS = 256
 _SETTLED = 5
 
 
-@dataclass
-class ModelCount:
+class ModelCount(Struct):
     """What sampling one model took.
 
     Attributes
@@ -77,8 +78,7 @@ class ModelCount:
         self.ignored = sorted({*self.ignored, *other.ignored})
 
 
-@dataclass(frozen=True)
-class SamplingReport:
+class SamplingReport(Struct, frozen=True):
     """What sampling took, by model; reports of several processes add up."""
 
     by_model: Mapping[str, ModelCount] = field(default_factory=dict)

@@ -18,9 +18,8 @@ What they reach is measured by ``benchmarks/validity.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats
@@ -40,8 +39,7 @@ _TURNS = 5
 _TIE = 1e-6  # float32 unit vectors are not closer to 1 than this
 
 
-@dataclass(frozen=True, eq=False)
-class Contributions:
+class Contributions(Struct, frozen=True, eq=False):
     """What each unit (family of prompts) contributes to ``numerator / denominator``.
 
     ``numerator`` and ``denominator`` have shape (...); ``over`` and ``under`` are the units'
@@ -111,8 +109,7 @@ def ratio_bounds(
     return np.where(usable, low, np.nan), np.where(usable, high, np.nan)
 
 
-@dataclass(frozen=True, eq=False)
-class _Moments:
+class _Moments(Struct, frozen=True, eq=False):
     """Joint central moments of the units' contributions: enough for any hypothesised ratio."""
 
     numerator: Floats
@@ -184,8 +181,7 @@ def _edge(moments: _Moments, value: Floats, limit: Floats, level: float, *, sign
     return np.where(found, outer, limit)
 
 
-@dataclass(frozen=True, eq=False)
-class Agreement:
+class Agreement(Struct, frozen=True, eq=False):
     """What the near-unanimity bound needs to know, for a similarity or for a score.
 
     ``by_unit`` is each unit's mean similarity in shares of the largest one that two responses can

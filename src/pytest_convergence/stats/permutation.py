@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.summaries import Floats, Summaries
@@ -15,15 +15,14 @@ from pytest_convergence.stats.multiplicity import max_t
 
 # From here on rotations, (F - 1)^(M - 1) of them and more, do for permutations.
 _MANY_FAMILIES = 100
-_FEATURES_AT_A_TIME = 32
+_FEATURES_AT_A_TIME = 96
 # Numbers in each of the arrays on the way to a spectrum, at most about this many.
 _NUMBERS_AT_A_TIME = 1_000_000
 
 _Number = TypeVar("_Number", np.float64, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class PermutationTest:
+class PermutationTest(Struct, frozen=True):
     """A statistic, its mean under the null and ``p = (1 + hits) / (1 + permutations)``.
 
     The p value is the one of Phipson & Smyth 2010, Permutation p-values should never be zero.
@@ -35,8 +34,7 @@ class PermutationTest:
     permutations: int
 
 
-@dataclass(frozen=True, eq=False)
-class PairPermutationTests:
+class PairPermutationTests(Struct, frozen=True, eq=False):
     """The same test for each pair of models; arrays of shape (M, M), nan where there is none.
 
     ``adjusted`` are the p values corrected for the number of pairs by max-T.
@@ -150,7 +148,7 @@ def _rotated(
     step = max(min(_NUMBERS_AT_A_TIME // summaries.counts.size, _FEATURES_AT_A_TIME), 1)
     for start in range(0, summaries.sums.shape[2], step):
         part = slice(start, start + step)
-        means = _family_means(summaries, sizes, part)[:, circle]
+        means = _family_means(summaries, sizes, part).take(circle, axis=1)
         waves = np.fft.rfft(means, axis=1).transpose(1, 0, 2)
         spectrum += waves.conj() @ waves.transpose(0, 2, 1)
     cross = np.fft.irfft(spectrum, n=families, axis=0)
@@ -170,10 +168,16 @@ def _family_sizes(summaries: Summaries) -> NDArray[np.int64]:
 def _family_means(summaries: Summaries, sizes: NDArray[np.int64], part: slice) -> Floats:
     """Mean feature vectors by family, shape (M, F, features in ``part``)."""
     starts = family_starts(summaries.families)
-    safe = np.maximum(summaries.counts, 1)[:, :, None]
-    totals = _by_family(summaries.sums[:, :, part] / safe, starts)
-    totals /= np.maximum(sizes, 1)[:, :, None]
-    return totals
+    totals = _by_family(_each(summaries.sums[:, :, part], summaries.counts), starts)
+    return _each(totals, sizes)
+
+
+def _each(sums: Floats, counts: NDArray[np.int64]) -> Floats:
+    """Sums divided by how many there are; where it is one of each, they stand as they are."""
+    if counts.max(initial=0) <= 1:
+        return sums
+    means: Floats = sums / np.maximum(counts, 1)[:, :, None]
+    return means
 
 
 def _by_family(values: NDArray[_Number], starts: NDArray[np.intp]) -> NDArray[_Number]:
@@ -188,7 +192,7 @@ def _orders(
 ) -> NDArray[np.int64]:
     """Random orders of one model's families, shape (B, F), mixing only families of one size."""
     orders = np.tile(np.arange(len(sizes)), (permutations, 1))
-    for size in np.unique(sizes[sizes > 0]):
+    for size in sorted(set(sizes[sizes > 0].tolist())):
         places = np.flatnonzero(sizes == size)
         orders[:, places] = rng.permuted(np.tile(places, (permutations, 1)), axis=1)
     return orders

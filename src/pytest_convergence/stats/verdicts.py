@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from pytest_convergence.metrics.estimates import Interval
 
@@ -11,8 +12,7 @@ Verdict: TypeAlias = Literal["converged", "diverged", "inconclusive", "undefined
 Direction: TypeAlias = Literal["converges", "diverges"]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """A verdict, whether its interval settles it, whether the assertion holds, and why.
 
     ``settled`` is False where the estimate decided although the interval straddles the threshold
