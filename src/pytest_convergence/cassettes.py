@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from sys import intern
 from threading import Lock
@@ -245,7 +246,7 @@ class _Reader:
     def __init__(self, path: Path, scrubber: Scrubber) -> None:
         self._path = path
         self._scrubber = scrubber
-        self._seen: dict[WireRequest, WireRequest] = {}
+        self._texts: dict[str, str] = {}
         self._next: dict[WireRequest, int] = {}
         self.index: _Index = {}
 
@@ -261,7 +262,10 @@ class _Reader:
     def _one(self, request: RecordedRequest, response: RecordedResponse) -> Recorded:
         wire_response = WireResponse(
             response.status.code,
-            {intern(name.lower()): ", ".join(values) for name, values in response.headers.items()},
+            {
+                _header_name(name): values[0] if len(values) == 1 else ", ".join(values)
+                for name, values in response.headers.items()
+            },
             response.body.string,
         )
         headers = request.headers
@@ -270,18 +274,20 @@ class _Reader:
         if headers.prompt is UNSET or headers.recorded is UNSET:
             lacking = PROMPT_HEADER if headers.prompt is UNSET else DATE_HEADER
             raise ValueError(f"the request lacks the header {lacking}")
-        # A file says the same method and address thousands of times.
-        method, url = intern(request.method), intern(request.uri)
-        wire_request = self._shared(WireRequest(method, url, request.body or ""))
-        sample = int(headers.sample[0])
+        # A file says the same method, address and date thousands of times.
+        same = self._texts.setdefault
+        wire_request = self._shared(
+            WireRequest(
+                same(request.method, request.method),
+                same(request.uri, request.uri),
+                request.body or "",
+            )
+        )
+        sample, date = int(headers.sample[0]), headers.recorded[0]
         if self._next:  # of a file that stock vcrpy has written into
             self._next[wire_request] = max(self._next.get(wire_request, 0), sample + 1)
         return Recorded(
-            wire_request,
-            sample,
-            intern(headers.prompt[0]),
-            wire_response,
-            intern(headers.recorded[0]),
+            wire_request, sample, intern(headers.prompt[0]), wire_response, same(date, date)
         )
 
     def _foreign(self, request: RecordedRequest, response: WireResponse) -> Recorded:
@@ -294,7 +300,13 @@ class _Reader:
         return Recorded(wire, sample, "", self._scrubber.response(response), "")
 
     def _shared(self, request: WireRequest) -> WireRequest:
-        return self._seen.setdefault(request, request)
+        samples = self.index.get(request)
+        return next(iter(samples.values())).request if samples else request
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> str:
+    return intern(name.lower())
 
 
 def _canonical(body: str) -> str:

@@ -6,8 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# New objects after which what is alive is set aside: some thousand responses.
-_MANY = 50_000
+# New objects after which what is alive is set aside: a thousand responses.
+_MANY = 10_000
 
 _aside = False
 

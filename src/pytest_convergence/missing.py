@@ -147,6 +147,18 @@ _REASONING = re.compile(r"\s*<(think|thinking|reasoning)>(.*?)(?:</\1>|\Z)", re.
 _TRACE_HEAD = rf"(?:[\w.]+\.)?(?:Error|\w*(?:{_CLIENT_ERROR}))\b"
 _INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 
+# The words that these begin with, where a space follows. An answer that begins with another one,
+# as nearly all do, is none of them, and is told from them without an expression.
+_CERTAIN_WORDS = {
+    "an", "api", "cannot", "client", "error", "exception", "failed", "incorrect", "rate",
+    "request", "server", "this", "upstream", "you",
+}  # fmt: skip
+_LIKELY_WORDS = {
+    "bad", "connection", "engine", "error", "failed", "gateway", "http", "internal", "invalid",
+    "missing", "model", "no", "operation", "quota", "rate", "read", "request", "server",
+    "service", "status", "the", "too",
+}  # fmt: skip
+
 # Most runs need few of them, and compiling them all takes as long as reading a cassette.
 _pattern = cache(re.compile)
 
@@ -191,8 +203,25 @@ def recognise(
 
 def recognised(response: Response) -> Response:
     """A response with an error that came as its text named as such: some proxies answer so."""
-    missing = None if response.missing is not None else recognise(response.text)
+    if response.missing is not None or is_plain(response.text):
+        return response
+    missing = recognise(response.text)
     return response if missing is None else replace(response, missing=missing)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is so ordinary that :func:`recognise` need not look into it.
+
+    It begins with a word and a space, and ends in nothing that a mark of what was cut off ends in.
+    Whoever is not sure says no.
+    """
+    word, space, _ = text.partition(" ")
+    if not (space and word.isascii() and word.isalpha() and (word.istitle() or word.islower())):
+        return False
+    word = word.lower()
+    if word in _CERTAIN_WORDS or (len(text) <= _LONGEST_BARE_ERROR and word in _LIKELY_WORDS):
+        return False
+    return not (text[-1].isspace() or text.endswith(_CLOSING))
 
 
 def logged_response(

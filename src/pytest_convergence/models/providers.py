@@ -6,8 +6,6 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from pytest_convergence.models.anthropic import AnthropicAdapter
-from pytest_convergence.models.gemini import GeminiAdapter
 from pytest_convergence.models.openai import OpenAIAdapter
 from pytest_convergence.models.wire import Adapter
 
@@ -42,8 +40,12 @@ class Provider(Struct, frozen=True):
     def adapter(self) -> Adapter:
         """The adapter of its wire format."""
         if self.form == "anthropic":
+            from pytest_convergence.models.anthropic import AnthropicAdapter
+
             return AnthropicAdapter(provider=self.name)
         if self.form == "gemini":
+            from pytest_convergence.models.gemini import GeminiAdapter
+
             return GeminiAdapter(provider=self.name)
         return OpenAIAdapter(provider=self.name, max_tokens_name=self.max_tokens_name)
 

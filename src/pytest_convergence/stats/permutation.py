@@ -15,7 +15,7 @@ from pytest_convergence.stats.multiplicity import max_t
 
 # From here on rotations, (F - 1)^(M - 1) of them and more, do for permutations.
 _MANY_FAMILIES = 100
-_FEATURES_AT_A_TIME = 96
+_FEATURES_AT_A_TIME = 32
 # Numbers in each of the arrays on the way to a spectrum, at most about this many.
 _NUMBERS_AT_A_TIME = 1_000_000
 
