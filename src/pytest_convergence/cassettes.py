@@ -93,7 +93,7 @@ class Cassette:
 
     path: Path
     recordeds: tuple[Recorded, ...]
-    _index: Mapping[WireRequest, Mapping[int, Recorded]] = field(repr=False)
+    _index: _Index = field(repr=False)
 
     @classmethod
     def of(cls, path: Path, recordeds: Iterable[Recorded]) -> Cassette:
@@ -105,7 +105,7 @@ class Cassette:
             Where one sample of one request is there twice with different answers.
         """
         kept = tuple(recordeds)
-        index: dict[WireRequest, dict[int, Recorded]] = {}
+        index: _Index = {}
         for recorded in kept:
             _put(index, recorded, path)
         return cls(path, kept, index)
@@ -135,14 +135,13 @@ class Cassette:
             kept = tuple(reader.read(read_interactions(path)))
             return cls(path, kept, reader.index)
 
-    def samples(self, request: WireRequest) -> Mapping[int, Recorded]:
-        """All recorded samples of a request, by index."""
-        return self._index.get(request, {})
+    def find(self, request: WireRequest, sample: int) -> Recorded | None:
+        """One sample of a request, or None where it is not recorded."""
+        return self._index.get((request, sample))
 
-    @property
-    def requests(self) -> Iterable[WireRequest]:
-        """The different requests, in the order of the file."""
-        return self._index.keys()
+    def samples(self, request: WireRequest) -> dict[int, Recorded]:
+        """All recorded samples of a request, by index; looks through the whole cassette."""
+        return {one.sample: one for one in self.recordeds if one.request == request}
 
     def __len__(self) -> int:
         return len(self.recordeds)
@@ -226,27 +225,24 @@ def _twice(path: Path, recorded: Recorded) -> CassetteError:
     )
 
 
-_Index: TypeAlias = dict[WireRequest, dict[int, Recorded]]
+_Index: TypeAlias = dict[tuple[WireRequest, int], Recorded]
 
 
 def _put(index: _Index, recorded: Recorded, path: Path) -> None:
     """Find it by its request and sample from now on."""
-    samples = index.get(recorded.request)
-    if samples is None:
-        index[recorded.request] = {recorded.sample: recorded}
-        return
-    before = samples.setdefault(recorded.sample, recorded)
+    before = index.setdefault((recorded.request, recorded.sample), recorded)
     if before is not recorded and before.response != recorded.response:
         raise _twice(path, recorded)
 
 
 class _Reader:
-    """Reads the interactions of one file. Equal requests of a file become one object."""
+    """Reads the interactions of one file. The samples of a request share it: one is kept."""
 
     def __init__(self, path: Path, scrubber: Scrubber) -> None:
         self._path = path
         self._scrubber = scrubber
         self._texts: dict[str, str] = {}
+        self._latest: WireRequest | None = None
         self._next: dict[WireRequest, int] = {}
         self.index: _Index = {}
 
@@ -293,15 +289,17 @@ class _Reader:
     def _foreign(self, request: RecordedRequest, response: WireResponse) -> Recorded:
         wire = WireRequest(request.method, request.uri, _canonical(request.body or ""))
         wire = self._shared(self._scrubber.request(wire))
-        sample = self._next.get(wire)
-        if sample is None:
-            sample = max([-1, *self.index.get(wire, ())]) + 1
+        if not self._next:
+            for known, number in self.index:
+                self._next[known] = max(self._next.get(known, 0), number + 1)
+        sample = self._next.get(wire, 0)
         self._next[wire] = sample + 1
         return Recorded(wire, sample, "", self._scrubber.response(response), "")
 
     def _shared(self, request: WireRequest) -> WireRequest:
-        samples = self.index.get(request)
-        return next(iter(samples.values())).request if samples else request
+        if request != self._latest:  # they stand together in a file
+            self._latest = request
+        return self._latest
 
 
 @lru_cache(maxsize=256)

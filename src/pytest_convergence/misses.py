@@ -10,6 +10,7 @@ import shlex
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeAlias
 
@@ -102,7 +103,11 @@ def find_elsewhere(path: Path, request: WireRequest, root: Path) -> Path | None:
 
 def closest(cassette: Cassette, unit: Unit, request: WireRequest) -> Recorded:
     """The recording most like a request: of the same prompt id, else with most words in common."""
-    firsts = [min(cassette.samples(one).items())[1] for one in cassette.requests]
+    by_request: dict[WireRequest, Recorded] = {}
+    for one in cassette.recordeds:
+        first = by_request.setdefault(one.request, one)
+        by_request[one.request] = min(first, one, key=attrgetter("sample"))
+    firsts = list(by_request.values())
     likely = [recorded for recorded in firsts if recorded.prompt_id == unit.prompt_id] or firsts
     words = _words(request)
     return max(likely, key=lambda recorded: _overlap(words, _words(recorded.request)))

@@ -125,12 +125,12 @@ class Recordings:
         request = unit.request
         with self._guard:
             held = self._hold(unit.cassette, fresh=fresh)
-            kept = held.cassette.samples(request) if held.cassette else {}
-            if kept and held.settled and not self.rewrite:
-                return [kept.get(sample) for sample in range(unit.samples)]
-            if not kept:
-                # Only what has no secrets is ever kept, so what was just found had none.
+            kept = held.kept(request, unit.samples)
+            if not any(kept):
+                # Only what has no secrets is ever kept, so what is found had none.
                 request = self.scrubber(unit).request(request)
+            elif held.settled and not self.rewrite:
+                return kept
             return held.find(request, unit.samples, self.rewrite)
 
     def check_writable(self, cassette: PurePosixPath) -> None:
@@ -361,11 +361,19 @@ class _Held(Struct):
         replaced, added = self.pending.replaced, self.pending.added
         if rewrite:
             return [replaced.get((request, sample)) for sample in range(samples)]
-        kept = self.cassette.samples(request) if self.cassette else {}
         return [
-            replaced.get(key) or kept.get(key[1]) or added.get(key) or self.missing.get(key)
-            for key in ((request, sample) for sample in range(samples))
+            replaced.get((request, sample))
+            or kept
+            or added.get((request, sample))
+            or self.missing.get((request, sample))
+            for sample, kept in enumerate(self.kept(request, samples))
         ]
+
+    def kept(self, request: WireRequest, samples: int) -> list[Found]:
+        """What the cassette holds of the first samples of a request."""
+        if self.cassette is None:
+            return [None] * samples
+        return [self.cassette.find(request, sample) for sample in range(samples)]
 
 
 def _stamp(path: Path) -> _Stamp:

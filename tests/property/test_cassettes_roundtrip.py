@@ -49,7 +49,7 @@ def test_whatever_was_written_is_read_back_in_order(study: list[Recorded]) -> No
         write(path, study)
         cassette = Cassette.load(path)
         assert list(cassette.recordeds) == sorted(study, key=order)
-        assert all(cassette.samples(one.request).get(one.sample) == one for one in study)
+        assert all(cassette.find(one.request, one.sample) == one for one in study)
         assert [one.name for one in path.parent.iterdir()] == ["m.json"]
 
 

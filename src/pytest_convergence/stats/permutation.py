@@ -17,7 +17,7 @@ from pytest_convergence.stats.multiplicity import max_t
 _MANY_FAMILIES = 100
 _FEATURES_AT_A_TIME = 32
 # Numbers in each of the arrays on the way to a spectrum, at most about this many.
-_NUMBERS_AT_A_TIME = 1_000_000
+_NUMBERS_AT_A_TIME = 400_000
 
 _Number = TypeVar("_Number", np.float64, np.int64)
 
