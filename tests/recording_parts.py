@@ -10,9 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from pytest_convergence.cassettes import Recorded
+from pytest_convergence.held_cassettes import Found
 from pytest_convergence.models.openai import OpenAIAdapter
 from pytest_convergence.models.wire import Model, WireRequest, WireResponse, canonical_json
-from pytest_convergence.recordings import Found, Recordings
+from pytest_convergence.recordings import Recordings
 from pytest_convergence.sampling.plan import Unit, cassette_path
 
 URL = "https://api.example.com/v1/chat/completions"

@@ -15,12 +15,8 @@ if TYPE_CHECKING:
     from pytest_convergence.model_groups import ModelGroupsResult, convergent_groups
     from pytest_convergence.models.callables import callable_model
     from pytest_convergence.models.response import Response
-    from pytest_convergence.rates import (
-        RateDifferenceResult,
-        RateResult,
-        assert_rate,
-        assert_rate_difference,
-    )
+    from pytest_convergence.rate_results import RateDifferenceResult, RateResult
+    from pytest_convergence.rates import assert_rate, assert_rate_difference
     from pytest_convergence.represent import labels
     from pytest_convergence.represent.features import Label
     from pytest_convergence.represent.kernels import kernel
@@ -41,8 +37,8 @@ _HOMES = {
     "ConvergenceResult": "results",
     "Label": "represent.features",
     "ModelGroupsResult": "model_groups",
-    "RateDifferenceResult": "rates",
-    "RateResult": "rates",
+    "RateDifferenceResult": "rate_results",
+    "RateResult": "rate_results",
     "Response": "models.response",
     "SameModelResult": "same_model",
     "assert_converges": "assertions",

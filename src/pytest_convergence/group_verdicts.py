@@ -134,7 +134,8 @@ def _rate(
     models: Sequence[str],
 ) -> CheckResult:
     from pytest_convergence.checks import one_bound
-    from pytest_convergence.rates import Outcome, judge_rate
+    from pytest_convergence.rate_results import Outcome
+    from pytest_convergence.rates import judge_rate
 
     threshold, direction = one_bound(
         subject.nodeid, "the marker", declaration.at_least, declaration.at_most, 0.0
@@ -150,7 +151,8 @@ def _alone(
     models: Sequence[str],
 ) -> CheckResult:
     """What there is to say of one model where no rate is asked: its rate, if anything is known."""
-    from pytest_convergence.rates import Outcome, judge_rate
+    from pytest_convergence.rate_results import Outcome
+    from pytest_convergence.rates import judge_rate
     from pytest_convergence.represent.representation import label_responses
 
     labels = label_responses(cases, models, subject.labeller)

@@ -8,27 +8,20 @@ samples that finally failed, so that a replay shows what the live run showed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
-from msgspec import Struct, field
-
-from pytest_convergence.cassettes import Cassette, FinalFailure, Recorded, write
+from pytest_convergence.cassettes import FinalFailure, Recorded
 from pytest_convergence.errors import CassetteError, SamplingError
-from pytest_convergence.failures import missing_path, read_failures, write_failures
-from pytest_convergence.files import disk_error, temporary_name
+from pytest_convergence.files import disk_error
+from pytest_convergence.held_cassettes import Found, HeldCassette, Pending, merge_into
 from pytest_convergence.misses import Command, explain_miss, find_elsewhere
-from pytest_convergence.models.wire import WireRequest, WireResponse
-from pytest_convergence.sampling.journal import Entry, Journal, Outcome, Position, locked
+from pytest_convergence.models.wire import WireResponse
+from pytest_convergence.sampling.journal import Entry, Journal, Outcome, locked
 from pytest_convergence.sampling.plan import Unit
 from pytest_convergence.scrubbing import Scrubber
-
-Found: TypeAlias = Recorded | FinalFailure | None
-_Key: TypeAlias = tuple[WireRequest, int]
-_Stamp: TypeAlias = tuple[int, int, int] | None
 
 
 class Recordings:
@@ -67,7 +60,7 @@ class Recordings:
         self._command = command
         self._keys = set(secrets)
         self._scrubber = Scrubber.of(self._keys)
-        self._held: dict[PurePosixPath, _Held] = {}
+        self._held: dict[PurePosixPath, HeldCassette] = {}
         self._elsewhere: dict[PurePosixPath, Path | None] = {}
         self._guard = threading.RLock()
         self._open = ExitStack()
@@ -232,10 +225,10 @@ class Recordings:
                 self._scrubber = Scrubber.of(self._keys)
             return self._scrubber
 
-    def _hold(self, cassette: PurePosixPath, *, fresh: bool = False) -> _Held:
+    def _hold(self, cassette: PurePosixPath, *, fresh: bool = False) -> HeldCassette:
         held = self._held.get(cassette)
         if held is None:
-            held = _Held(self.root / cassette, self._journal(cassette))
+            held = HeldCassette(self.root / cassette, self._journal(cassette))
             held.refresh(self._scrubber)
             self._held[cassette] = held
         elif fresh or held.stale:
@@ -258,10 +251,10 @@ class Recordings:
         journal = self._journal(cassette)
         try:
             with locked(journal.lock):
-                pending = _Pending(journal.read().entries)
+                pending = Pending(journal.read().entries)
                 if pending.replaced and not self.rewrite and self._being_rewritten():
                     return False
-                _merge_into(self.root / cassette, pending, self._scrubber)
+                merge_into(self.root / cassette, pending, self._scrubber)
                 journal.path.unlink(missing_ok=True)
         except OSError as error:
             raise disk_error(
@@ -306,112 +299,6 @@ class Recordings:
                 return False
         except Timeout:
             return True
-
-
-class _Pending:
-    """The lines of a journal, the first answer to a sample counting."""
-
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self.added: dict[_Key, Outcome] = {}
-        self.replaced: dict[_Key, Outcome] = {}
-        self.extend(entries)
-
-    def extend(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            place = self.replaced if entry.replaces else self.added
-            key = (entry.outcome.request, entry.outcome.sample)
-            if not isinstance(place.get(key), Recorded):
-                place[key] = entry.outcome
-
-
-class _Held(Struct):
-    """One cassette with its journal and its failures, as last looked at."""
-
-    path: Path
-    journal: Journal
-    stale: bool = False
-    cassette: Cassette | None = None
-    missing: dict[_Key, FinalFailure] = field(default_factory=dict)
-    pending: _Pending = field(default_factory=_Pending)
-    _position: Position = field(default_factory=Position)
-    _stamps: tuple[_Stamp, _Stamp] = (None, None)
-
-    def refresh(self, scrubber: Scrubber) -> None:
-        """See what is new. The journal first: a merge removes it last."""
-        self.stale = False
-        tail = self.journal.read(self._position)
-        self._position = tail.position
-        if tail.restarted:
-            self.pending = _Pending()
-        self.pending.extend(tail.entries)
-        stamps = _stamp(self.path), _stamp(missing_path(self.path))
-        if stamps[0] != self._stamps[0]:
-            self.cassette = Cassette.load(self.path, scrubber=scrubber) if stamps[0] else None
-        if stamps[1] != self._stamps[1]:
-            self.missing = _by_key(read_failures(missing_path(self.path)))
-        self._stamps = stamps
-
-    @property
-    def settled(self) -> bool:
-        """Whether the cassette holds all there is."""
-        return not (self.pending.replaced or self.pending.added or self.missing)
-
-    def find(self, request: WireRequest, samples: int, rewrite: bool) -> list[Found]:
-        """The answers that count; a rewriting run sees only what has been recorded anew."""
-        replaced, added = self.pending.replaced, self.pending.added
-        if rewrite:
-            return [replaced.get((request, sample)) for sample in range(samples)]
-        return [
-            replaced.get((request, sample))
-            or kept
-            or added.get((request, sample))
-            or self.missing.get((request, sample))
-            for sample, kept in enumerate(self.kept(request, samples))
-        ]
-
-    def kept(self, request: WireRequest, samples: int) -> list[Found]:
-        """What the cassette holds of the first samples of a request."""
-        if self.cassette is None:
-            return [None] * samples
-        return [self.cassette.find(request, sample) for sample in range(samples)]
-
-
-def _stamp(path: Path) -> _Stamp:
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:  # whoever reads it says why it cannot be read
-        return (0, 0, 0)
-    return (status.st_ino, status.st_mtime_ns, status.st_size)
-
-
-def _merge_into(path: Path, pending: _Pending, scrubber: Scrubber) -> None:
-    before = Cassette.load(path, scrubber=scrubber).recordeds if path.exists() else ()
-    failed_before = read_failures(missing_path(path))
-    answers = {(kept.request, kept.sample): kept for kept in before}
-    failed = _by_key(failed_before)
-    for key, outcome in _new(answers, pending):
-        if isinstance(outcome, Recorded):
-            answers[key] = outcome
-        else:
-            answers.pop(key, None)
-            failed[key] = outcome
-    failed = {key: failure for key, failure in failed.items() if key not in answers}
-    temporary_name(path).unlink(missing_ok=True)
-    if tuple(answers.values()) != before:
-        write(path, answers.values())
-    if tuple(failed.values()) != tuple(failed_before):
-        write_failures(missing_path(path), failed.values())
-
-
-def _new(answers: dict[_Key, Recorded], pending: _Pending) -> Iterator[tuple[_Key, Outcome]]:
-    yield from ((key, outcome) for key, outcome in pending.added.items() if key not in answers)
-    yield from pending.replaced.items()
-
-
-def _by_key(failures: Iterable[FinalFailure]) -> dict[_Key, FinalFailure]:
-    return {(failure.request, failure.sample): failure for failure in failures}
 
 
 def _now() -> str:

@@ -98,8 +98,8 @@ class ReportWriter:
         if not results:
             return []
         kind = "group" if is_group(item) else "case"
+        from pytest_convergence.entries import result_entry
         from pytest_convergence.garbage import collector_paused
-        from pytest_convergence.runs import result_entry
 
         with collector_paused():
             entries: list[Mapping[str, Any]] = [
@@ -114,7 +114,7 @@ class ReportWriter:
 
     def _cases_of(self, result: Result) -> list[dict[str, Any]]:
         """A test with all prompts and the group behind it have the same cases: made once."""
-        from pytest_convergence.runs import case_entry
+        from pytest_convergence.entries import case_entry
 
         if self._latest is None or self._latest[0] is not result.cases:
             self._latest = (result.cases, [case_entry(case) for case in result.cases])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,108 +21,14 @@ from pytest_convergence.models.response import Response
 from pytest_convergence.models.simulated import SimulatedPanel, simulated_model
 from pytest_convergence.models.wire import Model, WireResponse
 
-BEHAVIOUR = """
-seed = 7
-
-[models.one]
-lineage = "a"
-styles = { plain = 1, full = 3 }
-weights.facts = { right = 3, wrong = 1 }
-
-[models.two]
-lineage = "a"
-weights.facts = { right = 1, wrong = 1 }
-
-[models.steady]
-lineage = "b"
-steadiness = 1.0
-weights.facts = { right = 1, wrong = 1 }
-
-[models.twin]
-lineage = "b"
-steadiness = 1.0
-weights.facts = { right = 1, wrong = 1 }
-
-[models.censor]
-weights.facts = { right = 1, refuse = 1 }
-finish = { refuse = "refusal" }
-
-[models.filtered]
-weights.facts = { refuse = 1 }
-finish = { refuse = "content_filter" }
-
-[models.thinker]
-weights.facts = { right = 1 }
-rejects = ["temperature"]
-reasoning_tokens = 50
-
-[models.shaky]
-weights.facts = { right = 1 }
-faults = { error = 0.2, empty = 0.2, truncated = 0.2 }
-
-[models.crowded]
-weights.facts = { right = 1 }
-faults = { busy = 1.0 }
-
-[models.lazy]
-weights.choice = { keep = 1, stop = 1 }
-first_option = 0.5
-
-[capabilities.facts.styles]
-plain = "{answer}"
-full = ["It is {answer}.", "The answer: {answer}."]
-
-[capabilities.facts.answers.refuse]
-plain = "I would rather not say."
-
-[capabilities.choice]
-
-[questions.capital]
-asks = ["capital of Australia", "Australia's capital"]
-capability = "facts"
-answers = { right = "Canberra", wrong = "Sydney" }
-
-[questions.planet]
-asks = "largest planet"
-capability = "facts"
-answers = { right = "Jupiter", wrong = "Saturn" }
-
-[questions.engine]
-asks = "stop the engine"
-capability = "choice"
-options = { keep = "let it run", stop = "halt" }
-answers = { keep = "{letter}", stop = "{letter}" }
-
-[[rules]]
-models = ["two"]
-when.system = "always lie"
-weights = { wrong = 1 }
-
-[[rules]]
-models = ["two"]
-when.turns_from = 2
-weights = { wrong = 1 }
-
-[[rules]]
-models = ["two"]
-when.depth = { of = "needle", from = 0.4, to = 0.6 }
-weights = { wrong = 1 }
-
-[[rules]]
-models = ["two"]
-when.temperature_from = 1.5
-weights = { refuse = 1 }
-"""
-
+BEHAVIOUR = Path(__file__).parents[1] / "data" / "simulated_panel.toml"
 CAPITAL = "What is the capital of Australia?"
 PLANET = "Which is the largest planet?"
 
 
 @pytest.fixture
 def panel(tmp_path: Path) -> SimulatedPanel:
-    file = tmp_path / "behaviour.toml"
-    file.write_text(BEHAVIOUR)
-    return SimulatedPanel.read([file])
+    return SimulatedPanel.read([shutil.copy(BEHAVIOUR, tmp_path / "behaviour.toml")])
 
 
 def ask(

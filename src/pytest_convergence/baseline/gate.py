@@ -20,7 +20,7 @@ from pytest_convergence.baseline.rates import RateRule, compare_rates
 from pytest_convergence.declaration import gated_names
 from pytest_convergence.errors import BaselineError
 from pytest_convergence.judging import representation_of
-from pytest_convergence.rates import RateResult
+from pytest_convergence.rate_results import RateResult
 from pytest_convergence.represent.kernels import TextKernel
 from pytest_convergence.represent.representation import COUNT_METRICS
 from pytest_convergence.results import ConvergenceResult

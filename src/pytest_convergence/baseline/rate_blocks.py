@@ -20,7 +20,7 @@ from pytest_convergence.evidence import copies
 if TYPE_CHECKING:
     from pytest_convergence.declaration import Group
     from pytest_convergence.evaluation import Evaluation
-    from pytest_convergence.rates import RateResult
+    from pytest_convergence.rate_results import RateResult
     from pytest_convergence.represent.representation import SampledCase
     from pytest_convergence.results import CaseResponses
 

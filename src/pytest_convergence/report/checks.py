@@ -12,7 +12,7 @@ from pytest_convergence.text import printable
 
 if TYPE_CHECKING:
     from pytest_convergence.metrics.estimates import Interval
-    from pytest_convergence.rates import RateDifferenceResult, RateResult
+    from pytest_convergence.rate_results import RateDifferenceResult, RateResult
     from pytest_convergence.results import CheckResult
     from pytest_convergence.same_model import SameModelResult
 
@@ -51,7 +51,7 @@ def _verdict_headline(result: CheckResult) -> str:
 
 
 def _subject(result: CheckResult) -> str:
-    from pytest_convergence.rates import RateDifferenceResult, RateResult
+    from pytest_convergence.rate_results import RateDifferenceResult, RateResult
     from pytest_convergence.same_model import SameModelResult
 
     if isinstance(result, SameModelResult):
@@ -95,7 +95,7 @@ def _context(result: CheckResult) -> list[str]:
 
 
 def _numbers(result: CheckResult) -> list[list[str]]:
-    from pytest_convergence.rates import RateDifferenceResult, RateResult
+    from pytest_convergence.rate_results import RateDifferenceResult, RateResult
     from pytest_convergence.same_model import SameModelResult
 
     if isinstance(result, SameModelResult):

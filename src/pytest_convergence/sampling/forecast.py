@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pytest_convergence.cassettes import Recorded
+from pytest_convergence.held_cassettes import Found
 from pytest_convergence.models.response import Usage
 from pytest_convergence.models.wire import Model
-from pytest_convergence.recordings import Found, Recordings
+from pytest_convergence.recordings import Recordings
 from pytest_convergence.sampling.plan import Unit
 from pytest_convergence.sampling.prices import price_of
 from pytest_convergence.sampling.sampler import is_open

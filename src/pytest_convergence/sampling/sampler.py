@@ -18,7 +18,8 @@ from pytest_convergence.sampling.settings import Limits, SamplingSettings
 from pytest_convergence.sampling.tally import SamplingReport
 
 if TYPE_CHECKING:
-    from pytest_convergence.recordings import Found, Recordings
+    from pytest_convergence.held_cassettes import Found
+    from pytest_convergence.recordings import Recordings
     from pytest_convergence.sampling.engine import Engine
     from pytest_convergence.sampling.loop import BackgroundLoop
     from pytest_convergence.settings import Settings
