@@ -17,6 +17,7 @@ from pytest_convergence.failures import read_failures
 from pytest_convergence.files import disk_error
 from pytest_convergence.models.wire import WireRequest
 from pytest_convergence.recordings import Recordings
+from pytest_convergence.sampling.journal import Outcome
 from pytest_convergence.sampling.judge_units import JUDGE
 from pytest_convergence.scrubbing import Scrubber
 
@@ -98,7 +99,7 @@ class _Checker:
         relative = PurePosixPath(path.relative_to(self.root).as_posix())
         yield from self._orphan(path, relative)
         yield from self._secrets(path, cassette.recordeds)
-        yield from self._stale(path, cassette, relative)
+        yield from self._stale(path, cassette.recordeds, relative)
         yield from _format(path, cassette)
 
     def _failures(self, path: Path) -> Iterator[Finding]:
@@ -108,7 +109,9 @@ class _Checker:
             yield Finding(path, "unreadable", error.headline, error.fix[0])
             return
         cassette = path.with_name(path.name.removesuffix(".missing.json") + ".json")
-        yield from self._orphan(path, PurePosixPath(cassette.relative_to(self.root).as_posix()))
+        relative = PurePosixPath(cassette.relative_to(self.root).as_posix())
+        yield from self._orphan(path, relative)
+        yield from self._stale(path, failures, relative)
         found = self.scrubber.secrets_in(path.read_text("utf-8-sig"))
         changed = [kept for kept in failures if self.scrubber.request(kept.request) != kept.request]
         if found or changed:
@@ -147,14 +150,14 @@ class _Checker:
         same = self.scrubber.request(kept.request) == kept.request
         return not (same and self.scrubber.response(kept.response) == kept.response)
 
-    def _stale(self, path: Path, cassette: Cassette, relative: PurePosixPath) -> Iterator[Finding]:
+    def _stale(
+        self, path: Path, outcomes: Iterable[Outcome], relative: PurePosixPath
+    ) -> Iterator[Finding]:
         if self.known is None or relative not in self.known:
             return
         asked = {self.scrubber.request(request) for request in self.known[relative]}
         stale = {
-            kept.prompt_id or "(no id)": None
-            for kept in cassette.recordeds
-            if kept.request not in asked
+            kept.prompt_id or "(no id)": None for kept in outcomes if kept.request not in asked
         }
         if stale:
             named = _some([repr(prompt_id) for prompt_id in stale])

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from pytest_convergence.cassettes import Cassette, write
 from pytest_convergence.errors import CassetteError, RepresentationError
+from pytest_convergence.failures import missing_path, read_failures, write_failures
 from pytest_convergence.files import disk_error
 from pytest_convergence.housekeeping import PRUNE, Finding, beside_no_cassette
 from pytest_convergence.represent.embedding import VECTORS_LOCK
@@ -90,9 +91,10 @@ def _unrecorded(path: Path, cassette: Path, model: Model) -> Unrecorded:
 def prune(root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber) -> list[tuple[Path, str]]:
     """Remove what no test asks for, as far as it can be told; nothing else is touched.
 
-    Stale requests leave the cassettes of collected tests; then vectors of texts that no cassette
-    holds leave their files; unfinished files and vectors beside no cassette are deleted. A
-    cassette that no test asks for stays: its test may only have been renamed.
+    Stale requests leave the cassettes and the lists of final failures of collected tests; then
+    vectors of texts that no cassette holds leave their files; unfinished files and vectors beside
+    no cassette are deleted. A cassette that no test asks for stays: its test may only have been
+    renamed.
 
     Parameters
     ----------
@@ -115,12 +117,17 @@ def prune(root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber) -> list[
     done = []
     for relative, requests in sorted(asked.requests.items()):
         path = root / relative
-        if relative.parent in asked.unknowable or not path.exists():
+        if relative.parent in asked.unknowable:
             continue
+        made = {scrubber.request(request) for request in requests}
         with locked(locks / relative.with_suffix(".lock")):
-            count = _without_stale(path, {scrubber.request(request) for request in requests})
+            count = _without_stale(path, made)
+            failures = _without_stale_failures(missing_path(path), made)
         if count:
             done.append((path, f"{count} interactions of requests that no test makes"))
+        if failures:
+            told = f"{failures} final failures of requests that no test makes"
+            done.append((missing_path(path), told))
     for relative, model in sorted(asked.models.items()):
         for path in _stores(root / relative):
             with locked(locks / VECTORS_LOCK):
@@ -157,7 +164,7 @@ def _lock_of(path: Path) -> Path:
 
 def _without_stale(path: Path, asked: Collection[WireRequest]) -> int:
     """Take the requests that nobody makes out of a cassette; how many interactions those were."""
-    recordeds = Cassette.load(path).recordeds
+    recordeds = Cassette.load(path).recordeds if path.exists() else ()
     kept = [one for one in recordeds if one.request in asked]
     if len(kept) == len(recordeds):
         return 0
@@ -169,6 +176,18 @@ def _without_stale(path: Path, asked: Collection[WireRequest]) -> int:
     except OSError as error:
         raise disk_error(error, doing="prune", path=path, kept="it is as it was") from error
     return len(recordeds) - len(kept)
+
+
+def _without_stale_failures(path: Path, asked: Collection[WireRequest]) -> int:
+    """The same for the samples that finally failed."""
+    failures = read_failures(path)
+    kept = [one for one in failures if one.request in asked]
+    if len(kept) < len(failures):
+        try:
+            write_failures(path, kept)
+        except OSError as error:
+            raise disk_error(error, doing="prune", path=path, kept="it is as it was") from error
+    return len(failures) - len(kept)
 
 
 def _delete(path: Path) -> None:

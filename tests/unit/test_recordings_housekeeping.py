@@ -13,7 +13,9 @@ from pytest_convergence.errors import CassetteError, SamplingError
 from pytest_convergence.failures import missing_path
 from pytest_convergence.housekeeping import Finding, check, move
 from pytest_convergence.models.wire import WireResponse
+from pytest_convergence.pruning import Asked, prune
 from pytest_convergence.recordings import Recordings
+from pytest_convergence.scrubbing import Scrubber
 from tests.recording_parts import NOON, answer, model, recorded, recordings, request, texts, unit
 
 KEY = "sk-planted0planted0planted0"
@@ -121,8 +123,22 @@ def test_a_request_that_no_test_makes_any_more_is_stale(study: Path) -> None:
     rivers = unit(test="evals/test_facts.py::TestB::test_rivers").cassette
     known = {unit().cassette: [request("reworded")], rivers: [request("why", user="me")]}
     found = findings(study, known=known)
-    assert [(one.kind, one.path) for one in found] == [("stale", cassette_of(study))]
+    stale = [cassette_of(study), missing_path(cassette_of(study))]
+    assert [(one.kind, one.path) for one in found] == [("stale", path) for path in stale]
     assert "'why'" in found[0].message
+
+
+def test_final_failures_of_a_request_that_no_test_makes_are_found_and_pruned(study: Path) -> None:
+    relative, other = unit().cassette, unit(test="evals/test_facts.py::TestB::test_rivers").cassette
+    known = {relative: [request("else")], other: [request("why")]}
+    failed = missing_path(cassette_of(study))
+    stale = [(one.kind, one.path) for one in findings(study, known=known)]
+    assert ("stale", failed) in stale
+    asked = Asked(known, {}, ())
+    done = prune(study / "cassettes", asked, locks=study / "locks", scrubber=Scrubber.of([]))
+    assert (failed, "1 final failures of requests that no test makes") in done
+    assert not failed.exists()
+    assert missing_path(study / "cassettes" / other).exists()
 
 
 def test_vectors_beside_no_cassette_are_orphans_unless_no_model_said_the_texts(study: Path) -> None:
