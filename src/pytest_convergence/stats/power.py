@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, isfinite, sqrt
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from pytest_convergence.metrics.estimates import GroupEstimate, Interval
@@ -21,8 +21,7 @@ from pytest_convergence.stats.student import student_quantile
 _MOST_PROMPTS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """What a score's standard error is made of.
 
     ``prompts`` is the variance of a prompt's (family's) contribution to the score between
@@ -125,8 +124,7 @@ def spread_from_values(
     return Spread(prompt_sd**2 / room**2, bound / room**2)
 
 
-@dataclass(frozen=True, slots=True)
-class Power:
+class Power(Struct, frozen=True):
     """The chance that a study settles what it asks, and its smallest detectable difference."""
 
     families: int
@@ -198,8 +196,7 @@ def families_needed(
     return high
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """What would settle an inconclusive verdict, were the estimate to stay where it is.
 
     ``smallest_difference`` is the distance from the threshold that this interval could have told.
@@ -254,8 +251,7 @@ def _samples_needed(
     return ceil(spread.responses / left) if left > spread.responses / _MOST_PROMPTS else None
 
 
-@dataclass(frozen=True, slots=True)
-class ThresholdAdvice:
+class ThresholdAdvice(Struct, frozen=True):
     """A threshold for ``assert_converges`` or ``assert_diverges``, and why this one."""
 
     threshold: float
