@@ -186,7 +186,7 @@ def test_rates_that_are_new_vanished_stale_or_partial_fail_where_a_baseline_is_r
     assert required.parseoutcomes()["failed"] == 3
     project.makepyfile(test_evals=FEW + OTHERS)
     fewer = "--convergence-models=mine/a,mine/b"
-    stale = run(project, BASELINE, REQUIRED, JSON, fewer, workers=2)
+    stale = run(project, BASELINE, REQUIRED, JSON, fewer)
     assert stale.ret == 1
     assert stale.parseoutcomes()["failed"] == 4
     assert statuses(project) == dict.fromkeys(changed, "stale")
