@@ -43,6 +43,20 @@ def answer(name):
 def pytest_convergence_models(config):
     return {f"mine/{n}": callable_model(f"mine/{n}", answer(n), version="1") for n in "abc"}
 """
+# An embedder that takes no time, to be put behind a conftest.
+LETTERS = """
+
+class Letters:
+    name, revision, engine = "letters", "1", "numpy"
+
+    def embed(self, texts):
+        from pytest_convergence.represent.ngrams import character_ngrams
+        return character_ngrams(texts).astype("float32")
+
+
+def pytest_convergence_embedders(config):
+    return {"letters": Letters()}
+"""
 RECORD, REWRITE = "--convergence-record=new_episodes", "--convergence-record=rewrite"
 BASELINE = "--convergence-baseline=base.json"
 UPDATE = (BASELINE, "--convergence-update-baseline")

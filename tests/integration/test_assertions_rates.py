@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import pytest
+from _pytest.pytester import LineMatcher
 
 from pytest_convergence import (
     ConvergenceError,
@@ -14,27 +16,65 @@ from pytest_convergence import (
     assert_rate_difference,
     labels,
 )
-from tests.conftest import Project, run
+from tests.conftest import Prepared, Project, lay_out, run
 
 CAPITALS = {"Australia": "Canberra", "Peru": "Lima", "Kenya": "Nairobi", "Chad": "N'Djamena"}
 
-CAPITALS_TEST = """
+PROMPTS = """
 import pytest
-from pytest_convergence import assert_converges, assert_rate, assert_rate_difference, labels
+from pytest_convergence import assert_rate, assert_rate_difference, labels
 
-PROMPTS = [
+capitals = pytest.mark.parametrize(("prompt", "answer"), [
     pytest.param("Capital of Australia?", "Canberra", id="australia"),
     pytest.param("Capital of Peru?", "Lima", id="peru"),
     pytest.param("Capital of Kenya?", "Nairobi", id="kenya"),
     pytest.param("Capital of Chad?", "N'Djamena", id="chad"),
-]
-
-@pytest.mark.convergence(capability="facts", label=labels.matches(), samples=2, {marker})
-@pytest.mark.parametrize(("prompt", "answer"), PROMPTS)
-def test_capitals(prompt, answer, models):
-    {body}
+])
+facts = dict(label=labels.matches(), samples=2)
 """
+SUITE = (
+    PROMPTS
+    + """
+@pytest.mark.convergence(**facts, at_least=0.7, models=["mine/b"])
+@capitals
+def test_alone(prompt, answer, models):
+    assert_rate(models, at_least=0.9)
 
+@pytest.mark.convergence(**facts, at_least=0.9, models=["mine/a", "mine/b"])
+@capitals
+def test_two(prompt, answer, models): pass
+
+@pytest.mark.convergence(**facts, models=["mine/b"])
+@capitals
+def test_unbound(prompt, answer, models):
+    assert_rate(models, at_least=0)
+
+@pytest.mark.convergence(**facts, threshold=0.7, models=["mine/b"])
+@capitals
+def test_score(prompt, answer, models):
+    assert_rate(models, at_least=0)
+
+@pytest.mark.convergence(**facts, at_least=0.4, models=["mine/c"])
+@capitals
+def test_lacking(prompt, answer, models): pass
+
+@pytest.mark.convergence(
+    prompts={"sky": "Is the sky blue?", "grass": "Is grass red?"}, label="yes-no", samples=2,
+    at_most=0.4, value="yes", models=["mine/a"],
+)
+def test_yes(models):
+    result = assert_rate(models)
+    assert result.threshold == 0.4
+
+@pytest.mark.convergence(
+    prompts={f"q{i}": f"Question {i}?" for i in range(20)}, label="yes-no", samples=2,
+    models=["mine/a", "mine/b"],
+)
+def test_swap(models):
+    assert_rate_difference(models, "mine/a", "mine/b", value="yes", at_least=-0.1)
+    assert_rate_difference(models, "mine/b", "mine/a", value="yes", at_least=-0.1)
+"""
+)
 ANSWERS = {
     f"Capital of {country}?": {
         "a": [answer],
@@ -43,131 +83,119 @@ ANSWERS = {
     }
     for country, answer in CAPITALS.items()
 }
+ANSWERS |= {"Is the sky blue?": {"a": ["Yes."]}, "Is grass red?": {"a": ["No."]}}
+ANSWERS |= {f"Question {i}?": {"a": ["Yes."], "b": ["No." if i < 5 else "Yes."]} for i in range(20)}
 
 
-def evals(body: str, marker: str = "") -> str:
-    return CAPITALS_TEST.format(body=body, marker=marker)
+def judge(pytester: pytest.Pytester) -> None:
+    """Record with two workers, then judge the recordings in one process."""
+    tests = lay_out(pytester, SUITE, answers=ANSWERS)
+    for workers, recorded in ((2, ["--convergence-record=new_episodes"]), (0, [])):
+        options = ("--convergence-json=run.json", "-rf", *recorded)
+        result = run(tests, *options, workers=workers)
+        (tests.path / f"said{workers}.txt").write_text(result.stdout.str())
+        shutil.move(tests.path / "run.json", tests.path / f"run{workers}.json")
 
 
-def record(project: Any, *names: str) -> Any:
-    panel = ",".join(f"mine/{name}" for name in names)
-    run(project, "--convergence-record=new_episodes", f"--convergence-models={panel}")
-    return panel
+@pytest.fixture
+def judged(prepared: Prepared) -> pytest.Pytester:
+    """Rates of every kind, as both runs found them."""
+    return prepared(judge)
 
 
-def checks(project: Any) -> dict[str, Any]:
-    found = json.loads((project.path / "run.json").read_text())
+def said(project: pytest.Pytester, workers: int) -> LineMatcher:
+    return LineMatcher((project.path / f"said{workers}.txt").read_text().splitlines())
+
+
+def checks(project: pytest.Pytester, workers: int) -> dict[str, Any]:
+    found = json.loads((project.path / f"run{workers}.json").read_text())
     return {check["id"].split("::")[1]: check for check in found["checks"]}
+
+
+def failures(project: pytest.Pytester, workers: int, test: str) -> list[str]:
+    """The tests of one function that failed."""
+    found = [
+        line.split()[1].split("::")[1]
+        for line in said(project, workers).lines
+        if line.startswith("FAILED ")
+    ]
+    return sorted(name for name in found if name.partition("[")[0] == test)
+
+
+def test_checks_are_the_same_in_two_workers_and_counted(judged: pytest.Pytester) -> None:
+    assert checks(judged, 0) == checks(judged, 2)
+    for workers in (0, 2):
+        said(judged, workers).fnmatch_lines(
+            ["*21 checks: 5 missed, 1 undefined, 1 incomplete, 13 met, 1 reported"]
+        )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_panel_of_one_is_judged_by_its_rate_at_every_prompt_and_over_the_group(
-    project: Project, workers: int
+    judged: pytest.Pytester, workers: int
 ) -> None:
-    tests = project(evals("assert_rate(models, at_least=0.9)", "at_least=0.7"), answers=ANSWERS)
-    panel = record(tests, "b")
-    result = run(
-        tests, f"--convergence-models={panel}", "--convergence-json=run.json", workers=workers
+    assert failures(judged, workers, "test_alone") == ["test_alone[chad]"]
+    said(judged, workers).fnmatch_lines(
+        ["*missed: rate of right answers of mine/b 0.00*at least 0.90*"]
     )
-    result.assert_outcomes(passed=4, failed=1)
-    result.stdout.fnmatch_lines(["*missed: rate of right answers of mine/b 0.00*at least 0.90*"])
-    found = checks(tests)
-    group = found["test_capitals[group]#rate"]
+    found = checks(judged, workers)
+    group = found["test_alone[group]#rate"]
     assert group["verdict"] == "met"
     assert group["value"] == 0.75
     assert group["rates"]["mine/b"]["prompts"] == 4
     assert group["rates"]["mine/b"]["answers"] == 8
     assert group["by_prompt"]["mine/b"] == [[2, 2], [2, 2], [2, 2], [0, 2]]
-    assert found["test_capitals[chad]#rate-1"]["verdict"] == "missed"
-    assert len(found) == 5
-    assert "5 checks: 1 missed, 4 met" in result.stdout.str()
+    assert found["test_alone[chad]#rate-1"]["verdict"] == "missed"
+    assert sum(name.startswith("test_alone") for name in found) == 5
 
 
-def test_a_group_fails_for_the_model_that_misses_and_names_it(project: Project) -> None:
-    tests = project(evals("pass", "at_least=0.9"), answers=ANSWERS)
-    panel = record(tests, "a", "b")
-    result = run(tests, f"--convergence-models={panel}", "--convergence-json=run.json")
-    result.assert_outcomes(passed=4, failed=1)
-    text = result.stdout.str()
+def test_a_group_fails_for_the_model_that_misses_and_names_it(judged: pytest.Pytester) -> None:
+    assert failures(judged, 0, "test_two") == ["test_two[group]"]
+    text = said(judged, 0).str()
     assert "missed: rate of right answers of mine/b 0.75 [" in text
     assert "prompts with the lowest rate" in text
     assert "0.50  chad: Capital of Chad?" in text
     assert "responses of mine/b that count against it" in text
-    found = checks(tests)["test_capitals[group]#rate"]
+    found = checks(judged, 0)["test_two[group]#rate"]
     assert found["verdicts"] == {"mine/a": "met", "mine/b": "missed"}
 
 
-def test_a_group_of_one_without_a_rate_is_reported(project: Project) -> None:
-    tests = project(evals("assert_rate(models, at_least=0)"), answers=ANSWERS)
-    panel = record(tests, "b")
-    result = run(tests, f"--convergence-models={panel}", "--convergence-json=run.json")
-    result.assert_outcomes(passed=5)
-    group = checks(tests)["test_capitals[group]#rate"]
+def test_a_group_of_one_without_a_rate_is_reported(judged: pytest.Pytester) -> None:
+    assert failures(judged, 0, "test_unbound") == []
+    group = checks(judged, 0)["test_unbound[group]#rate"]
     assert (group["verdict"], group["value"]) == (None, 0.75)
-    assert "1 reported" in result.stdout.str()
 
 
-def test_a_score_threshold_over_a_panel_of_one_does_not_pass_in_silence(project: Project) -> None:
-    tests = project(evals("assert_rate(models, at_least=0)", "threshold=0.7"), answers=ANSWERS)
-    panel = record(tests, "b")
-    result = run(tests, f"--convergence-models={panel}")
-    result.assert_outcomes(passed=4, failed=1)
-    result.stdout.fnmatch_lines(["*undefined: a score needs two models, the panel has one*"])
+def test_a_score_threshold_over_a_panel_of_one_does_not_pass_in_silence(
+    judged: pytest.Pytester,
+) -> None:
+    assert failures(judged, 0, "test_score") == ["test_score[group]"]
+    said(judged, 0).fnmatch_lines(["*undefined: a score needs two models, the panel has one*"])
 
 
 def test_a_model_that_lacks_prompts_makes_the_group_incomplete_and_the_run_fails(
-    project: Project,
+    judged: pytest.Pytester,
 ) -> None:
-    tests = project(evals("pass", "at_least=0.4"), answers=ANSWERS)
-    panel = record(tests, "c")
-    result = run(tests, f"--convergence-models={panel}", "-rs")
+    result = run(judged, "-k", "test_lacking", "-rs")
     result.assert_outcomes(passed=4, skipped=1)
     assert result.ret != 0
     result.stdout.fnmatch_lines(["*incomplete: mine/c: 1 of 4 prompts have no usable response*"])
 
 
-def test_a_body_over_prompts_inherits_the_marker_s_bound(project: Project) -> None:
-    source = """
-import pytest
-from pytest_convergence import assert_rate, labels
-
-@pytest.mark.convergence(
-    prompts={"sky": "Is the sky blue?", "grass": "Is grass red?"}, label="yes-no", samples=2,
-    at_most=0.4, value="yes",
-)
-def test_yes(models):
-    result = assert_rate(models)
-    assert result.threshold == 0.4
-"""
-    answers = {"Is the sky blue?": {"a": ["Yes."]}, "Is grass red?": {"a": ["No."]}}
-    tests = project(source, answers=answers, names=["a"])
-    run(tests, "--convergence-record=new_episodes")
-    result = run(tests)
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*missed: rate of yes of mine/a 0.50*at most 0.40*"])
+def test_a_body_over_prompts_inherits_the_marker_s_bound(judged: pytest.Pytester) -> None:
+    assert failures(judged, 0, "test_yes") == ["test_yes", "test_yes[group]"]
+    said(judged, 0).fnmatch_lines(["*missed: rate of yes of mine/a 0.50*at most 0.40*"])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_difference_is_paired_by_prompt_and_recorded(project: Project, workers: int) -> None:
-    source = """
-import pytest
-from pytest_convergence import assert_rate_difference, labels
-
-@pytest.mark.convergence(
-    prompts={f"q{i}": f"Question {i}?" for i in range(20)}, label="yes-no", samples=2)
-def test_swap(models):
-    assert_rate_difference(models, "mine/a", "mine/b", value="yes", at_least=-0.1)
-    assert_rate_difference(models, "mine/b", "mine/a", value="yes", at_least=-0.1)
-"""
-    answers = {
-        f"Question {i}?": {"a": ["Yes."], "b": ["No." if i < 5 else "Yes."]} for i in range(20)
-    }
-    tests = project(source, answers=answers, names=["a", "b"])
-    run(tests, "--convergence-record=new_episodes")
-    result = run(tests, "--convergence-json=run.json", workers=workers)
-    result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["*missed: difference in the rate of yes, mine/b less mine/a,*"])
-    found = checks(tests)
+def test_a_difference_is_paired_by_prompt_and_recorded(
+    judged: pytest.Pytester, workers: int
+) -> None:
+    assert failures(judged, workers, "test_swap") == ["test_swap"]
+    said(judged, workers).fnmatch_lines(
+        ["*missed: difference in the rate of yes, mine/b less mine/a,*"]
+    )
+    found = checks(judged, workers)
     assert found["test_swap#difference-1"]["value"] == 0.25
     assert found["test_swap#difference-1"]["verdict"] == "met"
     assert found["test_swap#difference-2"]["value"] == -0.25
@@ -175,8 +203,12 @@ def test_swap(models):
 
 
 def test_the_marker_takes_one_bound_and_says_what_it_needs(project: Project) -> None:
-    tests = project(evals("pass", "at_least=0.9, at_most=0.5"), answers=ANSWERS)
-    run(tests).stdout.fnmatch_lines(["*at_most=0.5 is not usable*"])
+    source = """
+@pytest.mark.convergence(**facts, at_least=0.9, at_most=0.5)
+@capitals
+def test_capitals(prompt, answer, models): pass
+"""
+    run(project(PROMPTS + source)).stdout.fnmatch_lines(["*at_most=0.5 is not usable*"])
 
 
 def test_plain_responses_of_one_model_have_a_rate_with_an_interval() -> None:

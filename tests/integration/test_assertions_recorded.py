@@ -78,9 +78,10 @@ def test_checks_kernels_and_hybrids_give_the_same_numbers_in_two_workers(project
     conftest = tests.path / "conftest.py"
     conftest.write_text(conftest.read_text() + CONFTEST)
     found = []
-    run(tests, "--convergence-record=new_episodes", workers=2)
-    for workers in (0, 2):
-        result = run(tests, f"--convergence-json=run{workers}.json", workers=workers)
+    # Recorded by two workers and replayed by one process.
+    for workers, recorded in ((2, ["--convergence-record=new_episodes"]), (0, [])):
+        options = (f"--convergence-json=run{workers}.json", *recorded)
+        result = run(tests, *options, workers=workers)
         result.assert_outcomes(passed=21, failed=1)
         result.stdout.fnmatch_lines(["*missed: p that mine/a and mine/c are the same model 0.001*"])
         found.append(json.loads((tests.path / f"run{workers}.json").read_text()))
@@ -136,6 +137,5 @@ def test_colours(prompt, models):
     pass
 """
     )
-    run(tests, "--convergence-record=new_episodes")
-    result = run(tests)
+    result = run(tests, "--convergence-record=new_episodes")
     result.stdout.fnmatch_lines(["*unknown metric 'cosign'*", "*total-variation*", "*kernel(*"])

@@ -7,7 +7,7 @@ from tests.conftest import Project, run
 ARMS = """
 import pytest
 
-@pytest.mark.convergence(extra={{"min_p": 0.1, "top_k": 40}})
+@pytest.mark.convergence(metric="exact", extra={{"min_p": 0.1, "top_k": 40}})
 @pytest.mark.parametrize("prompt", ["p"])
 @pytest.mark.parametrize("extra", [None, {value}], ids=["as-marked", "arm"])
 def test_arm(prompt, extra, models, convergence):

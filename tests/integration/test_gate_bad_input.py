@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.conftest import Prepared, run
-from tests.gate_parts import BASELINE, RECORD, UPDATE, gated_project, outcome
+from tests.gate_parts import BASELINE, LETTERS, RECORD, UPDATE, gated_project, outcome
 
 SUITE = """
 import pytest
@@ -17,19 +17,6 @@ import pytest
 def test_letters(prompt, models): pass
 """
 JSON = "--convergence-json=run.json"
-LETTERS = """
-
-class Letters:
-    name, revision, engine = "letters", "1", "numpy"
-
-    def embed(self, texts):
-        from pytest_convergence.represent.ngrams import character_ngrams
-        return character_ngrams(texts).astype("float32")
-
-
-def pytest_convergence_embedders(config):
-    return {"letters": Letters()}
-"""
 
 
 def bless(pytester: pytest.Pytester) -> None:
@@ -44,10 +31,10 @@ def blessed(prepared: Prepared) -> pytest.Pytester:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_missing_baseline_fails_every_group_and_says_how_to_write_one(
-    pytester: pytest.Pytester, workers: int
+    blessed: pytest.Pytester, workers: int
 ) -> None:
-    project = gated_project(pytester, SUITE)
-    result = run(project, RECORD, BASELINE, workers=workers)
+    (blessed.path / "base.json").unlink()
+    result = run(blessed, BASELINE, workers=workers)
     result.assert_outcomes(passed=6, failed=1)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
@@ -72,63 +59,115 @@ def test_a_broken_baseline_fails_each_group_and_is_never_overwritten(
     path = blessed.path / "base.json"
     broken = path.read_text().replace(old, new, 1)
     path.write_text(broken)
-    for options in ((BASELINE,), UPDATE):
+    # Read alike to compare and to bless; that both fail is shown by one.
+    for options in ((BASELINE,), UPDATE) if "version" in old else (UPDATE,):
         result = run(blessed, *options)
         assert result.ret == 1
         result.stdout.fnmatch_lines([f"*{said}*", "*How to fix:*"])
         assert path.read_text() == broken
 
 
-@pytest.mark.parametrize(
-    ("options", "marker", "said"),
-    [
-        (["--convergence-models=mine/a,mine/b"], 'metric="exact"', "models removed*mine/c"),
-        (["--convergence-samples=2"], 'metric="exact"', "5 samples a prompt, now 2"),
-        ([], 'metric="normalized"', "the metric was exact, now it is normalized"),
-        ([], 'metric="exact", temperature=0.2', "mine/a was asked with {}, now with *temperature*"),
-    ],
+def group(name: str, declared: str = 'metric="exact"', prompts: str = "RANGE") -> str:
+    return f"""
+@pytest.mark.convergence({declared}, capability="{name}")
+@pytest.mark.parametrize("prompt", {prompts})
+def test_{name}(prompt, models): pass
+"""
+
+
+HEAD = """
+import pytest
+from pytest_convergence import kernel
+
+RANGE = [f"p{i}" for i in range(6)]
+REWORDED = [*RANGE[:5], pytest.param("p5, please", id="p5")]
+KERNEL = kernel(lambda a, b: float(a == b), name="k")
+
+def word(response, data):
+    return response.text.split()[0]
+"""
+HYBRID = 'metric="hybrid"'
+NEVER_KEPT = group("k", "metric=KERNEL") + group("hybrid", HYBRID)
+EXACT = ("panel", "samples", "metric", "decoding", "reworded", "before", "same")
+AS_BLESSED = (
+    HEAD + "".join(map(group, EXACT)) + group("words", "label=word, threshold=None") + NEVER_KEPT
 )
-def test_another_panel_metric_or_way_of_asking_is_stale(
-    blessed: pytest.Pytester, options: list[str], marker: str, said: str
+CHANGED = (
+    HEAD.replace("split()[0]", "split()[-1]")
+    + group("panel", 'metric="exact", models=["mine/a", "mine/b"]')
+    + group("samples", 'metric="exact", samples=2')
+    + group("metric", 'metric="normalized"')
+    + group("decoding", 'metric="exact", temperature=0.2')
+    + group("reworded", prompts="REWORDED")
+    + group("before", HYBRID)
+    + group("same")
+    + group("words", "label=word, threshold=None")
+    + NEVER_KEPT
+)
+STALE = {
+    "panel": "models removed*mine/c",
+    "samples": "5 samples a prompt, now 2",
+    "metric": "the metric was exact, now it is normalized",
+    "decoding": "mine/a was asked with *, now with *temperature*",
+    "words": "the same responses of mine/a are now represented",
+    "before": "metric hybrid compares texts with texts",
+    "k": "metric k compares texts with texts",
+    "hybrid": "metric hybrid compares texts with texts",
+}
+EMBEDDER = "--convergence-embedder=letters"
+
+
+def bless_all(pytester: pytest.Pytester) -> None:
+    project = gated_project(pytester, AS_BLESSED)
+    project.makeconftest((project.path / "conftest.py").read_text() + LETTERS)
+    result = run(project, RECORD, EMBEDDER, *UPDATE)
+    assert result.ret == 0
+    # A metric that a baseline cannot keep does not stand in the way of those that it can.
+    for name in ("k", "hybrid"):
+        result.stdout.fnmatch_lines([f"*stale*test_{name}[[]*metric {name} compares texts *"])
+    result.stdout.fnmatch_lines(["*baseline base.json: 8 groups, 8 written*"])
+    project.makepyfile(test_evals=CHANGED)
+
+
+@pytest.fixture
+def changed(prepared: Prepared) -> pytest.Pytester:
+    """Groups that were blessed and of which each is declared otherwise by now, but for one."""
+    return prepared(bless_all)
+
+
+def test_another_panel_metric_or_way_of_asking_is_stale_and_fails_only_where_required(
+    changed: pytest.Pytester,
 ) -> None:
-    blessed.makepyfile(test_evals=SUITE.replace('metric="exact"', marker))
-    result = run(blessed, BASELINE, RECORD, JSON, *options)
+    result = run(changed, BASELINE, RECORD, EMBEDDER, JSON)
     assert result.ret == 0
-    assert outcome(blessed.path / "run.json") == {"letters": "stale"}
-    result.stdout.fnmatch_lines([f"*stale*{said.replace('{}', '*')}*"])
-
-
-def test_a_reworded_prompt_is_left_out_and_named(blessed: pytest.Pytester) -> None:
-    prompts = ", ".join(f'pytest.param("p{i}", id="p{i}")' for i in range(5))
-    reworded = f'[{prompts}, pytest.param("p5, please", id="p5")]'
-    suite = SUITE.replace('[f"p{i}" for i in range(6)]', reworded)
-    blessed.makepyfile(test_evals=suite)
-    result = run(blessed, BASELINE, RECORD, JSON, "-o", "xfail_strict=true")
-    assert result.ret == 0
-    gate = json.loads((blessed.path / "run.json").read_text())["groups"][0]["gate"]
-    assert gate["status"] == "partial"
+    statuses = outcome(changed.path / "run.json")
+    assert statuses == {
+        "same": "unchanged", "reworded": "partial", **dict.fromkeys(STALE, "stale")
+    }  # fmt: skip
+    for name, said in STALE.items():
+        result.stdout.fnmatch_lines_random([f"*stale*test_{name}[[]*{said}*"])
+    groups = json.loads((changed.path / "run.json").read_text())["groups"]
+    gate = next(one["gate"] for one in groups if one["capability"] == "reworded")
     assert gate["notes"] == ["prompts reworded: p5"]
     assert (gate["compared"], gate["difference"]) == (5, 0.0)
+    # A group that can no longer be kept leaves the baseline when it is written.
+    selected = ("-k", "before or same", EMBEDDER)
+    updated = run(changed, *UPDATE, *selected)
+    assert updated.ret == 0
+    updated.stdout.fnmatch_lines(["*baseline base.json: 7 groups, * 7 kept, 1 removed*"])
 
 
-def test_a_labeller_that_judges_the_same_answers_otherwise_is_found_out(
-    pytester: pytest.Pytester,
+def test_that_a_metric_cannot_be_kept_fails_where_required_and_blessing_does_not_help(
+    changed: pytest.Pytester,
 ) -> None:
-    source = """
-import pytest
-
-def first_word(response, data):
-    return response.text.split()[0]
-
-@pytest.mark.convergence(label=first_word, capability="words")
-@pytest.mark.parametrize("prompt", [f"p{i}" for i in range(6)])
-def test_words(prompt, models): pass
-"""
-    project = gated_project(pytester, source)
-    run(project, RECORD, *UPDATE).assert_outcomes(passed=7)
-    project.makepyfile(test_evals=source.replace("split()[0]", "split()[-1]"))
-    result = run(project, BASELINE)
-    result.stdout.fnmatch_lines(["*stale*the same responses of mine/a are now represented*"])
+    selected = ("-k", "test_k or test_hybrid or test_same", EMBEDDER)
+    required = run(changed, BASELINE, "--convergence-require-baseline", *selected)
+    required.assert_outcomes(passed=19, failed=2)
+    for name in ("k", "hybrid"):
+        required.stdout.fnmatch_lines(
+            [f"stale: metric {name} compares *", "blessing does not help: *"]
+        )
+    required.stdout.no_fnmatch_line("bless it once it is what you want*")
 
 
 @pytest.mark.parametrize(
@@ -149,50 +188,6 @@ def test_options_that_make_no_sense_alone_are_usage_errors(
     result = run(gated_project(pytester, SUITE), *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*{said}*"])
-
-
-NEVER_COMPARED = {
-    "k": 'kernel(lambda a, b: float(a == b), name="k")',
-    "hybrid": '"hybrid"',
-}
-
-
-@pytest.mark.parametrize("name", NEVER_COMPARED)
-def test_a_metric_that_a_baseline_cannot_keep_is_stale_and_fails_only_where_required(
-    pytester: pytest.Pytester, name: str
-) -> None:
-    source = SUITE.replace("import pytest", "import pytest\nfrom pytest_convergence import kernel")
-    judged = source.replace('"exact"', NEVER_COMPARED[name])
-    # Beside it a group that can be kept: one does not stand in the other's way.
-    kept = SUITE.replace("letters", "numbers").split("import pytest", 1)[1]
-    project = gated_project(pytester, judged + kept)
-    project.makeconftest((project.path / "conftest.py").read_text() + LETTERS)
-    embedder = "--convergence-embedder=letters"
-    result = run(project, RECORD, embedder, *UPDATE)
-    assert result.ret == 0
-    reason = f"*stale*test_letters*metric {name} compares texts with texts*"
-    result.stdout.fnmatch_lines([reason, "*baseline base.json: 1 groups, 1 written*"])
-    result = run(project, BASELINE, embedder, JSON)
-    assert result.ret == 0
-    assert outcome(project.path / "run.json") == {"letters": "stale", "numbers": "unchanged"}
-    result.stdout.fnmatch_lines([reason])
-    required = run(project, BASELINE, embedder, "--convergence-require-baseline")
-    required.assert_outcomes(passed=13, failed=1)
-    required.stdout.fnmatch_lines([f"stale: metric {name} compares *", "blessing does not help: *"])
-    required.stdout.no_fnmatch_line("bless it once it is what you want*")
-
-
-def test_a_group_that_can_no_longer_be_kept_leaves_the_baseline_when_it_is_written(
-    blessed: pytest.Pytester,
-) -> None:
-    blessed.makepyfile(
-        test_evals=SUITE.replace('"exact"', '"hybrid"'),
-        test_more=SUITE.replace("letters", "others"),
-    )
-    blessed.makeconftest((blessed.path / "conftest.py").read_text() + LETTERS)
-    result = run(blessed, RECORD, "--convergence-embedder=letters", *UPDATE)
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*baseline base.json: 1 groups, 1 written, 0 kept, 1 removed*"])
 
 
 def test_where_nothing_can_be_kept_nothing_is_written_and_the_run_fails(

@@ -66,14 +66,16 @@ def blessed(prepared: Prepared) -> pytest.Pytester:
     return prepared(bless)
 
 
-OTHERS = SUITE.replace("loyal", "steady").replace("meek", "modest")
+# Four groups of few prompts: enough where what was declared has changed, not what was answered.
+FEW = SUITE.replace("range(15)", "range(5)")
+OTHERS = FEW.replace("loyal", "steady").replace("meek", "modest")
 
 
 def bless_four(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nconvergence_models = mine/a,mine/b,mine/c\n")
     pytester.makeconftest(CONFTEST)
-    pytester.makepyfile(test_evals=SUITE + OTHERS)
-    run(pytester, RECORD, *UPDATE).assert_outcomes(passed=64)
+    pytester.makepyfile(test_evals=FEW + OTHERS)
+    run(pytester, RECORD, *UPDATE).assert_outcomes(passed=24)
 
 
 def found(project: pytest.Pytester) -> dict[str, Any]:
@@ -87,22 +89,27 @@ def statuses(project: pytest.Pytester) -> dict[str, str]:
     return {name: gate["status"] for name, gate in found(project).items()}
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_rate_that_moves_the_wrong_way_fails_its_group_and_says_which_model_moved(
-    blessed: pytest.Pytester, workers: int
-) -> None:
-    assert run(blessed, BASELINE, REQUIRED, JSON, workers=workers).ret == 0
-    gates = found(blessed)
-    assert [gate["difference"] for gate in gates.values()] == [0.0, 0.0]
-    assert gates["loyal"]["method"] == "the recordings are the same"
+def regress(blessed: pytest.Pytester) -> None:
     # Saying yes less often is worse where the rate must be high, and better where it must be low.
     behave(blessed, b={"p": 0.4, "q": 0.3})
     options = (BASELINE, JSON, "--junit-xml=out.xml", "--convergence-html=page.html")
-    result = run(blessed, REWRITE, *options, workers=workers)
+    result = run(blessed, REWRITE, *options, workers=2)
     assert result.ret == 1
     result.assert_outcomes(passed=31, failed=1)
-    assert statuses(blessed) == {"loyal": "regressed", "meek": "improved"}
-    text = result.stdout.str()
+    (blessed.path / "said.txt").write_text(result.stdout.str())
+
+
+@pytest.fixture
+def regressed(blessed: pytest.Pytester, prepared: Prepared) -> pytest.Pytester:
+    """Blessed, and then recorded again by two workers: one rate regressed and one improved."""
+    return prepared(regress)
+
+
+def test_a_rate_that_moves_the_wrong_way_fails_its_group_and_says_which_model_moved(
+    regressed: pytest.Pytester,
+) -> None:
+    assert statuses(regressed) == {"loyal": "regressed", "meek": "improved"}
+    text = (regressed.path / "said.txt").read_text()
     headline = r"regressed: rate of yes 0\.\d\d -> 0\.\d\d, difference -0\.\d\d \[.*; mine/b 0\.\d"
     for said in (
         headline,
@@ -117,7 +124,10 @@ def test_a_rate_that_moves_the_wrong_way_fails_its_group_and_says_which_model_mo
     ):
         assert re.search(said, text), said
     assert "\x1b[2J" not in text
-    case = ElementTree.parse(blessed.path / "out.xml").find(
+
+
+def test_a_rate_that_regressed_is_in_junit_and_on_the_page(regressed: pytest.Pytester) -> None:
+    case = ElementTree.parse(regressed.path / "out.xml").find(
         ".//testcase[@name='test_loyal[group]']"
     )
     assert case is not None
@@ -127,26 +137,31 @@ def test_a_rate_that_moves_the_wrong_way_fails_its_group_and_says_which_model_mo
     told = {one.get("name"): one.get("value") for one in case.iter("property")}
     assert told["convergence.2.gate"] == "regressed"
     assert float(str(told["convergence.2.gate.difference"])) < -0.05
-    view = unpacked((blessed.path / "page.html").read_text(), "overview")
+    view = unpacked((regressed.path / "page.html").read_text(), "overview")
     shown = {check["capability"]: check["gate"] for check in view["checks"]}
     assert shown["loyal"]["status"] == "regressed"
     assert view["failed"]
-    # What was recorded stays: replayed without recording, the regression is still one.
-    assert run(blessed, BASELINE, workers=2 - workers).ret == 1
-    blessing = run(blessed, *UPDATE, workers=workers)
+
+
+def test_a_regressed_rate_is_one_until_it_is_blessed(regressed: pytest.Pytester) -> None:
+    blessing = run(regressed, *UPDATE, workers=2)
     assert blessing.ret == 0
     blessing.stdout.fnmatch_lines(["*regressed*test_loyal*", "*2 groups, 2 written, 0 kept*"])
-    assert run(blessed, BASELINE, REQUIRED, workers=workers).ret == 0
+    assert run(regressed, BASELINE, REQUIRED, JSON).ret == 0
+    gates = found(regressed)
+    assert [gate["difference"] for gate in gates.values()] == [0.0, 0.0]
+    assert gates["loyal"]["method"] == "the recordings are the same"
 
 
 def test_a_regressed_rate_reaches_githubs_annotation_and_summary(
-    blessed: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    regressed: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    summary = blessed.path / "summary.md"
+    summary = regressed.path / "summary.md"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    behave(blessed, b={"p": 0.3})
-    result = run(blessed, REWRITE, BASELINE)
+    # What was recorded stays: replayed without recording, the regression is still one.
+    result = run(regressed, BASELINE)
+    assert result.ret == 1
     (line,) = [one for one in result.outlines if one.startswith("::error ")]
     assert "test_loyal[group]::regressed: rate of yes" in line
     text = summary.read_text()
@@ -155,51 +170,45 @@ def test_a_regressed_rate_reaches_githubs_annotation_and_summary(
     assert "Not as asserted" in text
 
 
-@pytest.mark.parametrize("workers", [0, 2])
 def test_rates_that_are_new_vanished_stale_or_partial_fail_where_a_baseline_is_required(
-    prepared: Prepared, workers: int
+    prepared: Prepared,
 ) -> None:
     project = prepared(bless_four)
-
-    def told(suite: str, *options: str, failed: int) -> dict[str, str]:
-        project.makepyfile(test_evals=suite)
-        assert run(project, BASELINE, RECORD, JSON, *options, workers=workers).ret == 0
-        required = run(project, BASELINE, REQUIRED, *options, workers=workers)
-        assert required.ret == 1
-        assert required.parseoutcomes()["failed"] == failed
-        return statuses(project)
-
-    renamed = SUITE.replace("def test_meek", "def test_mild")
+    renamed = FEW.replace("def test_meek", "def test_mild")
     others = OTHERS.replace('value="yes", at_most', 'value="no", at_most')
-    longer = others.replace('f"p{i}" for i in range(15)', 'f"p{i}" for i in range(16)')
-    assert told(renamed + longer, failed=3) == {
-        "loyal": "unchanged", "meek": "new", "modest": "stale", "steady": "partial"
-    }  # fmt: skip
+    longer = others.replace('f"p{i}" for i in range(5)', 'f"p{i}" for i in range(6)')
+    project.makepyfile(test_evals=renamed + longer)
+    assert run(project, BASELINE, RECORD, JSON, workers=2).ret == 0
+    changed = {"loyal": "unchanged", "meek": "new", "modest": "stale", "steady": "partial"}
+    assert statuses(project) == changed
+    required = run(project, BASELINE, REQUIRED)
+    assert required.ret == 1
+    assert required.parseoutcomes()["failed"] == 3
+    project.makepyfile(test_evals=FEW + OTHERS)
     fewer = "--convergence-models=mine/a,mine/b"
-    names = ("loyal", "meek", "modest", "steady")
-    assert told(SUITE + OTHERS, fewer, failed=4) == dict.fromkeys(names, "stale")
+    stale = run(project, BASELINE, REQUIRED, JSON, fewer)
+    assert stale.ret == 1
+    assert stale.parseoutcomes()["failed"] == 4
+    assert statuses(project) == dict.fromkeys(changed, "stale")
 
 
-def test_a_marker_that_asks_for_no_rate_any_more_is_told(blessed: pytest.Pytester) -> None:
-    blessed.makepyfile(test_evals=SUITE.replace("at_most=0.97, ", ""))
-    result = run(blessed, BASELINE)
+def test_a_marker_that_asks_for_a_score_beside_its_rate_or_for_no_rate_any_more_is_told(
+    blessed: pytest.Pytester,
+) -> None:
+    both = SUITE.replace("at_least=0.3", "at_least=0.3, threshold=0.9, direction='diverges'")
+    blessed.makepyfile(test_evals=both.replace("at_most=0.97, ", ""))
+    # Where the prompt does not matter a score is undefined, which fails the group without a gate.
+    result = run(blessed, BASELINE, REQUIRED)
+    result.assert_outcomes(passed=30, failed=2)
     result.stdout.fnmatch_lines(
         ["*new *test_meek*group*", "*vanished *test_meek*#rate: in the baseline, no longer*"]
     )
-    assert run(blessed, BASELINE, REQUIRED).ret == 1
     updated = run(blessed, *UPDATE)
-    updated.stdout.fnmatch_lines(["*baseline base.json: 2 groups, 1 written, 1 kept, 1 removed*"])
-    assert run(blessed, BASELINE, REQUIRED).ret == 0
-
-
-def test_a_score_is_gated_beside_the_rate_where_the_marker_asks_for_both(
-    blessed: pytest.Pytester,
-) -> None:
-    both = SUITE.replace("at_least=0.3", "at_least=0.3, threshold=-1.0, direction='diverges'")
-    blessed.makepyfile(test_evals=both)
-    run(blessed, *UPDATE).stdout.fnmatch_lines(["*base.json: 3 groups, 1 written*"])
+    updated.stdout.fnmatch_lines(["*baseline base.json: 3 groups, 2 written, 1 kept, 1 removed*"])
     result = run(blessed, BASELINE, REQUIRED, JSON)
+    result.assert_outcomes(passed=31, failed=1)
     result.stdout.fnmatch_lines(["*gate: 3 unchanged*"])
+    result.stdout.no_fnmatch_line("*vanished*")
     told = json.loads((blessed.path / "run.json").read_text())
     loyal = next(group for group in told["groups"] if group["capability"] == "loyal")
     assert loyal["gate"]["quantity"] in ("score", "similarity")
@@ -208,11 +217,11 @@ def test_a_score_is_gated_beside_the_rate_where_the_marker_asks_for_both(
 def test_the_rate_of_a_panel_of_one_is_gated(blessed: pytest.Pytester) -> None:
     alone = "--convergence-models=mine/b"
     run(blessed, alone, *UPDATE).stdout.fnmatch_lines(["*2 groups, 2 written*"])
-    assert run(blessed, alone, BASELINE, REQUIRED).ret == 0
     behave(blessed, b={"p": 0.4})
-    result = run(blessed, alone, BASELINE, REWRITE, JSON)
+    result = run(blessed, alone, BASELINE, REQUIRED, REWRITE, JSON)
     result.assert_outcomes(passed=31, failed=1)
     assert found(blessed)["loyal"]["looks"] == 1
+    assert statuses(blessed) == {"loyal": "regressed", "meek": "unchanged"}
     result.stdout.fnmatch_lines(["*regressed: rate of yes * mine/b *"])
 
 
@@ -228,20 +237,20 @@ PROMPTS = [pytest.param(f"p{i}", "yes", id=f"p{i}") for i in range(15)]
 @pytest.mark.convergence(label=labels.yes_no(), at_least=0.2, capability="right")
 @pytest.mark.parametrize(("prompt", "answer"), PROMPTS)
 def test_right(prompt, answer, models): pass
+
+@pytest.mark.convergence(label=labels.yes_no(), at_least=0.2, capability="corrected")
+@pytest.mark.parametrize(("prompt", "answer"), [(f"q{i}", "yes") for i in range(15)])
+def test_corrected(prompt, answer, models): pass
 """
     pytester.makeini("[pytest]\nconvergence_models = mine/a,mine/b,mine/c\n")
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_evals=source)
-    run(pytester, RECORD, *UPDATE).assert_outcomes(passed=16)
+    run(pytester, RECORD, *UPDATE).assert_outcomes(passed=32)
     behave(pytester, c={"p": 0.3})
+    pytester.makepyfile(test_evals=source.replace('"yes") for', '"no") for'))
     result = run(pytester, REWRITE, BASELINE, JSON)
-    assert statuses(pytester) == {"right": "regressed"}
+    assert statuses(pytester) == {"right": "regressed", "corrected": "stale"}
     result.stdout.fnmatch_lines(["*regressed: rate of right answers *; mine/c *"])
-    behave(pytester)
-    run(pytester, REWRITE)
-    pytester.makepyfile(test_evals=source.replace('"yes", id', '"no", id'))
-    run(pytester, BASELINE, JSON)
-    assert statuses(pytester) == {"right": "stale"}
 
 
 def test_a_rate_without_enough_answers_is_incomplete_and_nothing_is_blessed(

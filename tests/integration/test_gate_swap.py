@@ -31,31 +31,26 @@ VERDICTS = {"letters": "equivalent", "numbers": "not equivalent", "few": "undeci
 SWAP = ("--convergence-candidate=mine/b", "--convergence-incumbent=mine/a")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_swap_is_judged_by_group_with_the_markers_margin(
-    pytester: pytest.Pytester, workers: int
-) -> None:
+def test_the_swap_is_judged_by_group_with_the_markers_margin(pytester: pytest.Pytester) -> None:
     project = gated_project(pytester, SUITE + OTHERS)
     behave(project, off=["b"], on="q")
-    result = run(project, RECORD, *SWAP, "--convergence-json=run.json", "-rf", workers=workers)
-    assert result.ret == 1
-    failed = sorted(line.split()[1] for line in result.outlines if line.startswith("FAILED "))
-    assert failed == ["test_evals.py::test_few[group]", "test_evals.py::test_numbers[group]"]
-    groups = json.loads((project.path / "run.json").read_text())["groups"]
-    assert {group["capability"]: group["swap"]["verdict"] for group in groups} == VERDICTS
-    for group in groups:
-        assert group["models"] == ["mine/a", "mine/b"]
-        assert group["interval"]["level"] == pytest.approx(0.9)
-    for name, verdict in VERDICTS.items():
-        said = f"*{verdict}*{name}: mine/b for mine/a: less alike*margin 0.2*"
-        result.stdout.fnmatch_lines_random([said])
-
-
-def test_a_swap_leaves_the_baseline_alone(pytester: pytest.Pytester) -> None:
-    project = gated_project(pytester, SUITE)
-    result = run(project, RECORD, *SWAP, "--convergence-baseline=base.json")
-    assert result.ret == 0
-    assert not (project.path / "base.json").exists()
+    options = (*SWAP, "--convergence-json=run.json", "-rf", "--convergence-baseline=base.json")
+    # Recorded by two workers and replayed by one process.
+    for workers, recorded in ((2, [RECORD]), (0, [])):
+        result = run(project, *options, *recorded, workers=workers)
+        assert result.ret == 1
+        failed = sorted(line.split()[1] for line in result.outlines if line.startswith("FAILED "))
+        assert failed == ["test_evals.py::test_few[group]", "test_evals.py::test_numbers[group]"]
+        # A swap leaves the baseline alone, and one that is missing.
+        assert not (project.path / "base.json").exists()
+        groups = json.loads((project.path / "run.json").read_text())["groups"]
+        assert {group["capability"]: group["swap"]["verdict"] for group in groups} == VERDICTS
+        for group in groups:
+            assert group["models"] == ["mine/a", "mine/b"]
+            assert group["interval"]["level"] == pytest.approx(0.9)
+        for name, verdict in VERDICTS.items():
+            said = f"*{verdict}*{name}: mine/b for mine/a: less alike*margin 0.2*"
+            result.stdout.fnmatch_lines_random([said])
 
 
 def test_assert_equivalent_judges_the_prompts_of_its_test(pytester: pytest.Pytester) -> None:
@@ -68,12 +63,15 @@ def test_swap(models):
     result = assert_equivalent(models, "mine/b", "mine/a", margin=0.25)
     assert result.swap.verdict == "equivalent"
     assert -0.1 < result.swap.shortfall < 0.1
+
+@pytest.mark.convergence(metric="exact", prompts={f"q{i}": f"q{i}" for i in range(40)})
+def test_other(models):
+    assert_equivalent(models, "mine/b", "mine/a", margin=0.25)
 """
     project = gated_project(pytester, source)
-    run(project, RECORD).assert_outcomes(passed=2)
-    behave(project, off=["b"])
-    result = run(project, "--convergence-record=rewrite")
-    result.assert_outcomes(passed=1, failed=1)
+    behave(project, off=["b"], on="q")
+    result = run(project, RECORD)
+    result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*not equivalent: mine/b for mine/a*outside the margin 0.25*"])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_convergence.models.simulation.truth import Population
 from pytest_convergence.represent.ngrams import word_ngrams
-from tests.conftest import run
+from tests.conftest import numbers, run
 from tests.eval_cases import EVALS, cases_of, panel
 
 MODELS = ("alpha", "delta", "epsilon")
@@ -39,21 +39,23 @@ def truth(metric: str) -> Population:
     return panel().text_population(MODELS, prompts, word_ngrams)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_similarity_within_floor_and_score_are_the_true_ones(
-    pytester: pytest.Pytester, workers: int
-) -> None:
+def test_similarity_within_floor_and_score_are_the_true_ones(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_known=SOURCE)
-    result = run(
-        pytester,
-        f"--convergence-models={','.join(f'sim/{model}' for model in MODELS)}",
-        *("-o", f"convergence_simulation={EVALS / 'simulated'}"),
-        *("-k", "group", "--convergence-record=new_episodes", "--convergence-json=run.json"),
-        workers=workers,
-    )
-    result.assert_outcomes(passed=2)
-    assert "simulated" in result.stdout.str()
-    groups = json.loads((pytester.path / "run.json").read_text())["groups"]
+    found = []
+    # Recorded by two workers and replayed by one process.
+    for workers, recorded in ((2, ["--convergence-record=new_episodes"]), (0, [])):
+        result = run(
+            pytester,
+            f"--convergence-models={','.join(f'sim/{model}' for model in MODELS)}",
+            *("-o", f"convergence_simulation={EVALS / 'simulated'}"),
+            *("-k", "group", "--convergence-json=run.json", *recorded),
+            workers=workers,
+        )
+        result.assert_outcomes(passed=2)
+        assert "simulated" in result.stdout.str()
+        found.append(json.loads((pytester.path / "run.json").read_text()))
+    assert numbers(found[0]) == numbers(found[1])
+    groups = found[0]["groups"]
     assert [group["id"].split("::")[1] for group in groups] == [
         "test_labels[group]",
         "test_texts[group]",
