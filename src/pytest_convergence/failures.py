@@ -7,12 +7,32 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, convert
+
 from pytest_convergence.cassettes import FinalFailure, order
 from pytest_convergence.errors import CassetteError
 from pytest_convergence.files import write_atomically
 from pytest_convergence.models.wire import WireRequest
 
 FORMAT_VERSION = 1
+
+
+class _Request(Struct):
+    method: str
+    uri: str
+    body: str
+
+
+class _Record(Struct):
+    """One entry of the file, typed: it may have been edited."""
+
+    prompt_id: str
+    request: _Request
+    sample: int
+    status: int | None
+    reason: str
+    recorded_at: str
+    run: str = ""
 
 
 def missing_path(cassette: Path) -> Path:
@@ -72,14 +92,14 @@ def _record(failure: FinalFailure) -> dict[str, Any]:
     }
 
 
-def _failure(record: dict[str, Any]) -> FinalFailure:
-    request = record["request"]
+def _failure(record: Any) -> FinalFailure:
+    kept = convert(record, _Record)
     return FinalFailure(
-        WireRequest(request["method"], request["uri"], request["body"]),
-        record["sample"],
-        record["prompt_id"],
-        record["status"],
-        record["reason"],
-        record["recorded_at"],
-        record.get("run", ""),
+        WireRequest(kept.request.method, kept.request.uri, kept.request.body),
+        kept.sample,
+        kept.prompt_id,
+        kept.status,
+        kept.reason,
+        kept.recorded_at,
+        kept.run,
     )

@@ -151,13 +151,14 @@ _INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 # as nearly all do, is none of them, and is told from them without an expression.
 _CERTAIN_WORDS = {
     "an", "api", "cannot", "client", "error", "exception", "failed", "incorrect", "rate",
-    "request", "server", "this", "upstream", "you",
+    "request", "server", "this", "traceback", "upstream", "you",
 }  # fmt: skip
 _LIKELY_WORDS = {
     "bad", "connection", "engine", "error", "failed", "gateway", "http", "internal", "invalid",
     "missing", "model", "no", "operation", "quota", "rate", "read", "request", "server",
     "service", "status", "the", "too",
 }  # fmt: skip
+_RUN_TOGETHER = ("error", "http")  # with what follows, as in "HTTPError 404"
 
 # Most runs need few of them, and compiling them all takes as long as reading a cassette.
 _pattern = cache(re.compile)
@@ -219,6 +220,8 @@ def is_plain(text: str) -> bool:
     if not (space and word.isascii() and word.isalpha() and (word.istitle() or word.islower())):
         return False
     word = word.lower()
+    if word.startswith(_RUN_TOGETHER):
+        return False
     if word in _CERTAIN_WORDS or (len(text) <= _LONGEST_BARE_ERROR and word in _LIKELY_WORDS):
         return False
     return not (text[-1].isspace() or text.endswith(_CLOSING))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -88,7 +88,9 @@ def _unrecorded(path: Path, cassette: Path, model: Model) -> Unrecorded:
     return Unrecorded(path, store, frozenset(texts.intersection(store.hashes)))
 
 
-def prune(root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber) -> list[tuple[Path, str]]:
+def prune(
+    root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber
+) -> Iterator[tuple[Path, str]]:
     """Remove what no test asks for, as far as it can be told; nothing else is touched.
 
     Stale requests leave the cassettes and the lists of final failures of collected tests; then
@@ -103,31 +105,21 @@ def prune(root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber) -> list[
     scrubber
         As of a run, which finds requests as they are recorded.
 
-    Returns
-    -------
-    list of (path, what was removed from it), in the order in which it was done
+    Yields
+    ------
+    (path, what was removed from it), as soon as it is done
 
     Raises
     ------
     CassetteError, RepresentationError
-        Where a file is broken; what was pruned before stays pruned.
+        Where a file is broken: it is as it was, and what was pruned before stays pruned.
     SamplingError
         Where a file cannot be written; it is then as it was.
     """
-    done = []
     for relative, requests in sorted(asked.requests.items()):
-        path = root / relative
-        if relative.parent in asked.unknowable:
-            continue
-        made = {scrubber.request(request) for request in requests}
-        with locked(locks / relative.with_suffix(".lock")):
-            count = _without_stale(path, made)
-            failures = _without_stale_failures(missing_path(path), made)
-        if count:
-            done.append((path, f"{count} interactions of requests that no test makes"))
-        if failures:
-            told = f"{failures} final failures of requests that no test makes"
-            done.append((missing_path(path), told))
+        if relative.parent not in asked.unknowable:
+            made = {scrubber.request(request) for request in requests}
+            yield from _without_stale(root / relative, made, locks / relative.with_suffix(".lock"))
     for relative, model in sorted(asked.models.items()):
         for path in _stores(root / relative):
             with locked(locks / VECTORS_LOCK):
@@ -135,7 +127,7 @@ def prune(root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber) -> list[
                 if found.count:
                     found.store.only(found.kept).write(path)
             if found.count:
-                done.append((path, f"{found.count} vectors of texts that are not recorded"))
+                yield path, f"{found.count} vectors of texts that are not recorded"
     for path in sorted(root.rglob("*")):
         if _left_over(path, root):
             with locked(locks / _lock_of(path.relative_to(root))):
@@ -144,8 +136,7 @@ def prune(root: Path, asked: Asked, *, locks: Path, scrubber: Scrubber) -> list[
                 if left:
                     _delete(path)
             if left:
-                done.append((path, "deleted: nothing belongs to it"))
-    return done
+                yield path, "deleted: nothing belongs to it"
 
 
 def _left_over(path: Path, root: Path) -> bool:
@@ -162,32 +153,30 @@ def _lock_of(path: Path) -> Path:
     return path.with_name(f"{cassette}.lock")
 
 
-def _without_stale(path: Path, asked: Collection[WireRequest]) -> int:
-    """Take the requests that nobody makes out of a cassette; how many interactions those were."""
-    recordeds = Cassette.load(path).recordeds if path.exists() else ()
-    kept = [one for one in recordeds if one.request in asked]
-    if len(kept) == len(recordeds):
-        return 0
-    try:
-        if kept:
-            write(path, kept)
-        else:
-            path.unlink()
-    except OSError as error:
-        raise disk_error(error, doing="prune", path=path, kept="it is as it was") from error
-    return len(recordeds) - len(kept)
-
-
-def _without_stale_failures(path: Path, asked: Collection[WireRequest]) -> int:
-    """The same for the samples that finally failed."""
-    failures = read_failures(path)
-    kept = [one for one in failures if one.request in asked]
-    if len(kept) < len(failures):
+def _without_stale(
+    path: Path, asked: Collection[WireRequest], lock: Path
+) -> Iterator[tuple[Path, str]]:
+    """Take the requests that nobody makes out of a cassette and its list of final failures."""
+    missing = missing_path(path)
+    if not (path.exists() or missing.exists()):
+        return
+    with locked(lock):
+        recordeds = Cassette.load(path).recordeds if path.exists() else ()
+        failures = read_failures(missing)
+        kept = [one for one in recordeds if one.request in asked]
+        failed = [one for one in failures if one.request in asked]
         try:
-            write_failures(path, kept)
+            if len(kept) < len(recordeds):
+                write(path, kept) if kept else path.unlink()
+            if len(failed) < len(failures):
+                write_failures(missing, failed)
         except OSError as error:
             raise disk_error(error, doing="prune", path=path, kept="it is as it was") from error
-    return len(failures) - len(kept)
+    if len(kept) < len(recordeds):
+        yield path, f"{len(recordeds) - len(kept)} interactions of requests that no test makes"
+    if len(failed) < len(failures):
+        told = f"{len(failures) - len(failed)} final failures of requests that no test makes"
+        yield missing, told
 
 
 def _delete(path: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 
-from pytest_convergence.errors import SettingsError
+from pytest_convergence.errors import SamplingError, SettingsError
 from pytest_convergence.models.callables import ModelFunction, callable_model
 from pytest_convergence.models.calling import answer_as_json
 from pytest_convergence.models.context import sample_index
@@ -356,3 +356,13 @@ def test_usage_may_be_a_dataclass_of_the_user() -> None:
 
 def test_what_is_not_set_is_not_recorded() -> None:
     assert answer_as_json(Response("x", usage=Usage())) == {"text": "x"}
+
+
+def test_a_transport_that_cannot_be_made_is_an_error_of_its_model(tmp_path: Path) -> None:
+    def maker() -> httpx.AsyncBaseTransport:
+        raise RuntimeError("no proxy configured")
+
+    made = replace(callable_model("agent", str.upper, version="1"), transport=maker)
+    said = "agent cannot be asked: its transport cannot be made: RuntimeError: no proxy"
+    with recording(tmp_path) as sampler, pytest.raises(SamplingError, match=said):
+        sampler.responses(unit(made, "hi", samples=1))

@@ -135,10 +135,43 @@ def test_final_failures_of_a_request_that_no_test_makes_are_found_and_pruned(stu
     stale = [(one.kind, one.path) for one in findings(study, known=known)]
     assert ("stale", failed) in stale
     asked = Asked(known, {}, ())
-    done = prune(study / "cassettes", asked, locks=study / "locks", scrubber=Scrubber.of([]))
+    root, locks = study / "cassettes", study / "locks"
+    done = list(prune(root, asked, locks=locks, scrubber=Scrubber.of([])))
     assert (failed, "1 final failures of requests that no test makes") in done
     assert not failed.exists()
     assert missing_path(study / "cassettes" / other).exists()
+
+
+def test_a_broken_list_of_failures_leaves_its_cassette_and_what_was_told_before(
+    study: Path,
+) -> None:
+    relative, other = unit().cassette, unit(test="evals/test_facts.py::TestB::test_rivers").cassette
+    missing_path(cassette_of(study)).write_text("{")
+    before = cassette_of(study).read_bytes()
+    asked = Asked({relative: [request("else")], other: [request("else")]}, {}, ())
+    steps = prune(study / "cassettes", asked, locks=study / "locks", scrubber=Scrubber.of([]))
+    told = [next(steps), next(steps)]
+    first = study / "cassettes" / other
+    assert {path for path, _ in told} == {first, missing_path(first)}
+    with pytest.raises(CassetteError, match="list of missing samples"):
+        next(steps)
+    assert cassette_of(study).read_bytes() == before
+
+
+def test_pruning_where_nothing_is_recorded_makes_no_lock(tmp_path: Path) -> None:
+    asked = Asked({unit().cassette: [request("why")]}, {}, ())
+    steps = prune(tmp_path / "cassettes", asked, locks=tmp_path / "locks", scrubber=Scrubber.of([]))
+    assert list(steps) == []
+    assert not (tmp_path / "locks").exists()
+
+
+@pytest.mark.parametrize("record", ['{"prompt_id": ["q"]}', '{"sample": "0"}', '{"reason": 3}'])
+def test_a_failure_of_wrong_types_is_unreadable(study: Path, record: str) -> None:
+    path = missing_path(cassette_of(study))
+    data = json.loads(path.read_text())
+    data["missing"][0] |= json.loads(record)
+    path.write_text(json.dumps(data))
+    assert ("unreadable", path.name) in kinds(study)
 
 
 def test_vectors_beside_no_cassette_are_orphans_unless_no_model_said_the_texts(study: Path) -> None:

@@ -101,6 +101,11 @@ class Clients:
         """
         sent = time.monotonic()
         try:
+            self.of(model)
+        except Exception as problem:  # of whoever wrote what makes the transport
+            reason = f"its transport cannot be made: {type(problem).__name__}: {problem}"
+            return Exchange("stop", reason=redact(reason, model.key), sent=sent)
+        try:
             async with asyncio.timeout(timeout):
                 response = await self._send(model, request)
         except TimeoutError:
