@@ -55,11 +55,11 @@ def test_a_dry_run_prints_the_plan_and_each_call_is_then_made_once(
         assert plan.ret == 0
         assert server.asked == []
         assert not (pytester.path / "cassettes").exists()
-        arguments = (*arguments, "test_evals.py")
-        live = run(pytester, *arguments, workers=2)
+        evals = (*arguments, "test_evals.py")
+        live = run(pytester, *evals, workers=2)
         live.assert_outcomes(passed=9)
         assert len(server.asked) == 2 * (6 * 2 + 4 * 3)
-        replanned = run(pytester, *arguments, "--convergence-dry-run")
+        replanned = run(pytester, *evals, "--convergence-dry-run")
         assert replanned.ret == 0
         assert len(server.asked) == 48
     plan.stdout.fnmatch_lines(["model*calls*cost*", "local/a*24*24*", "total*48*48*"])
