@@ -21,10 +21,10 @@ from tests.sampling_parts import plan, recordings, settings, texts
 _LOADED = ["tests.sampling_worker", "pytest_convergence.sampling.engine", "pytest", "httpx"]
 _LOADED += ["httpcore", "vcr.serialize", "anyio._backends._asyncio"]
 if sys.platform == "win32":
-    _PROCESSES = multiprocessing.get_context("spawn")
+    PROCESSES = multiprocessing.get_context("spawn")
 else:
-    _PROCESSES = multiprocessing.get_context("forkserver")
-    _PROCESSES.set_forkserver_preload(_LOADED)
+    PROCESSES = multiprocessing.get_context("forkserver")
+    PROCESSES.set_forkserver_preload(_LOADED)
 
 
 def work(
@@ -63,9 +63,9 @@ class Launched:
     """One process of a run, started: ``Launched(folder, url, **what_work_takes)``."""
 
     def __init__(self, folder: Path, url: str, **arguments: Any) -> None:
-        self._results, results = _PROCESSES.Pipe(duplex=False)
+        self._results, results = PROCESSES.Pipe(duplex=False)
         given = {"folder": str(folder), "url": url, **arguments}
-        self._process = _PROCESSES.Process(target=_say, args=(results, given), daemon=True)
+        self._process = PROCESSES.Process(target=_say, args=(results, given), daemon=True)
         self._process.start()
         results.close()
 
