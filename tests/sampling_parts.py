@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pytest_convergence.models.decoding import Decoding
 from pytest_convergence.models.openai import OpenAIAdapter
+from pytest_convergence.models.response import Response
 from pytest_convergence.models.wire import Model
 from pytest_convergence.recordings import Recordings
 from pytest_convergence.sampling.plan import Unit, cassette_path
@@ -16,6 +17,7 @@ from pytest_convergence.sampling.sampler import Sampler
 from pytest_convergence.sampling.settings import SamplingSettings
 
 KEY = "sk-test-0123456789abcdef"
+QUICK: dict[str, Any] = {"timeout": 0.4, "max_retries": 1, "backoff": 0.01, "total_seconds": 5.0}
 
 
 def model(url: str, name: str = "m0", *, key: str | None = KEY) -> Model:
@@ -88,3 +90,23 @@ def replaying(folder: Path) -> Sampler:
 
 def texts(sampler: Sampler, units: Sequence[Unit]) -> list[tuple[str, ...]]:
     return [tuple(answer.text for answer in sampler.responses(unit)) for unit in units]
+
+
+def one(folder: Path, url: str, **changes: Any) -> Response:
+    """One sample of one model, asked as it is told."""
+    with recording(folder, **(QUICK | changes)) as sampler:
+        return sampler.responses(unit(model(url)))[0]
+
+
+def each(folder: Path, url: str, names: Iterable[str], **changes: Any) -> dict[str, Response]:
+    """One sample of each of several models, all asked at once."""
+    units = [unit(model(url, name)) for name in names]
+    with recording(folder, **(QUICK | changes)) as sampler:
+        sampler.start(units)
+        return {asked.model.model: sampler.responses(asked)[0] for asked in units}
+
+
+def reason(response: Response) -> str:
+    assert response.missing is not None
+    assert response.missing.kind == "error"
+    return response.missing.reason

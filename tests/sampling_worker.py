@@ -1,14 +1,14 @@
-"""One process of a run, as a worker of xdist is one: ``python -m tests.sampling_worker JSON``.
+"""One process of a run, as a worker of xdist is one.
 
 It takes every ``workers``-th test of the plan, and at last waits for all units, as an item for
-a group does. It prints the texts, its report, and what went wrong, as one line of JSON.
+a group does. It sends the texts, its report, and what went wrong.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
+import multiprocessing
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,15 @@ from pytest_convergence.errors import ConvergenceError
 from pytest_convergence.sampling.sampler import Sampler
 from pytest_convergence.sampling.settings import Limits
 from tests.sampling_parts import plan, recordings, settings, texts
+
+# Loading takes longer than all the work: where it can, each process is a fork of one that has.
+_LOADED = ["tests.sampling_worker", "pytest_convergence.sampling.engine", "pytest", "httpx"]
+_LOADED += ["httpcore", "vcr.serialize", "anyio._backends._asyncio"]
+if sys.platform == "win32":
+    PROCESSES = multiprocessing.get_context("spawn")
+else:
+    PROCESSES = multiprocessing.get_context("forkserver")
+    PROCESSES.set_forkserver_preload(_LOADED)
 
 
 def work(
@@ -46,11 +55,33 @@ def work(
     return {"texts": said, "report": report.as_dict(), "problem": problem}
 
 
-def launch(folder: Path, url: str, **arguments: Any) -> subprocess.Popen[str]:
-    """Start one process of a run."""
-    given = json.dumps({"folder": str(folder), "url": url, **arguments})
-    command = [sys.executable, "-m", "tests.sampling_worker", given]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def _say(results: Connection, given: dict[str, Any]) -> None:
+    results.send(work(**given))
+
+
+class Launched:
+    """One process of a run, started: ``Launched(folder, url, **what_work_takes)``."""
+
+    def __init__(self, folder: Path, url: str, **arguments: Any) -> None:
+        self._results, results = PROCESSES.Pipe(duplex=False)
+        given = {"folder": str(folder), "url": url, **arguments}
+        self._process = PROCESSES.Process(target=_say, args=(results, given), daemon=True)
+        self._process.start()
+        results.close()
+
+    def running(self) -> bool:
+        return bool(self._process.is_alive())
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def result(self) -> dict[str, Any]:
+        """What it came to; an error where it died before."""
+        assert self._results.poll(60), "the process hangs"
+        result: dict[str, Any] = self._results.recv()
+        self._process.join()
+        return result
 
 
 def launch_run(folder: Path, url: str, workers: int, **arguments: Any) -> list[dict[str, Any]]:
@@ -58,13 +89,9 @@ def launch_run(folder: Path, url: str, workers: int, **arguments: Any) -> list[d
     kept = recordings(folder)
     kept.start()
     processes = [
-        launch(folder, url, worker=worker, workers=workers, **arguments)
+        Launched(folder, url, worker=worker, workers=workers, **arguments)
         for worker in range(workers)
     ]
-    results = [json.loads(process.communicate(timeout=30)[0]) for process in processes]
+    results = [process.result() for process in processes]
     kept.finish()
     return results
-
-
-if __name__ == "__main__":
-    print(json.dumps(work(**json.loads(sys.argv[1]))))

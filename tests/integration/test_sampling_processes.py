@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
 import random
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sampling_parts import plan, recording, recordings, replaying, texts
-from tests.sampling_worker import launch, launch_run
+from tests.sampling_worker import Launched, launch_run
 from tests.servers import Asked, ChatServer, Reply
 
 SHAPE: dict[str, Any] = {"models": 3, "prompts": 10, "samples": 2, "tests": ["a", "b"]}
@@ -21,12 +19,11 @@ def slow(asked: Asked) -> Reply:
     return Reply(after=0.02)
 
 
-def kill(process: subprocess.Popen[str], server: ChatServer) -> int:
+def kill(process: Launched, server: ChatServer) -> int:
     """Kill a process at once; how many of its calls were under way."""
     # What the server has sent a moment ago has not arrived yet.
     before = time.monotonic() - 0.1
     process.kill()
-    process.communicate()
     return sum(asked.finished is None or asked.finished >= before for asked in server.asked)
 
 
@@ -38,7 +35,7 @@ def test_no_call_is_made_twice_whatever_the_number_of_workers(tmp_path: Path, wo
         assert all(server.peak[name] <= 16 for name in ("m0", "m1", "m2"))
         said = replaying(tmp_path)
         units = plan(server.url, **SHAPE)
-        kept = [list(entry) for entry in texts(said, units)]
+        kept = texts(said, units)
         assert [result["texts"] for result in results] == [kept] * workers
         assert (
             sum(
@@ -53,9 +50,9 @@ def test_no_call_is_made_twice_whatever_the_number_of_workers(tmp_path: Path, wo
 def test_two_runs_at_once_on_one_tree_pay_once_and_agree(tmp_path: Path) -> None:
     with ChatServer(slow).running() as server:
         more = {**SHAPE, "samples": 3, "tests": ["b", "a"]}
-        one = launch(tmp_path, server.url, run="one", shape=SHAPE)
-        other = launch(tmp_path, server.url, run="other", shape=more)
-        said = [json.loads(process.communicate(timeout=60)[0]) for process in (one, other)]
+        one = Launched(tmp_path, server.url, run="one", shape=SHAPE)
+        other = Launched(tmp_path, server.url, run="other", shape=more)
+        said = [process.result() for process in (one, other)]
         recordings(tmp_path).start()
         assert len(server.asked) == 3 * 10 * 3 * 2
         assert [result["problem"] for result in said] == ["", ""]
@@ -77,10 +74,10 @@ def test_killed_at_random_moments_a_study_loses_only_what_was_in_flight(tmp_path
     in_flight = 0
     with ChatServer(lambda asked: Reply(after=0.3)).running() as server:
         for _ in range(6):
-            process = launch(tmp_path, server.url, run="r", shape=SHAPE)
+            process = Launched(tmp_path, server.url, run="r", shape=SHAPE)
             before = len(server.asked)
             while len(server.asked) < before + 5:
-                assert process.poll() is None
+                assert process.running()
                 time.sleep(0.005)
             time.sleep(chance.random() * 0.5)
             in_flight += kill(process, server)
@@ -95,13 +92,13 @@ def test_a_worker_that_is_killed_blocks_nobody(tmp_path: Path) -> None:
     with ChatServer(slow).running() as server:
         recordings(tmp_path).start()
         doomed, other = (
-            launch(tmp_path, server.url, run="r", worker=worker, workers=2, shape=SHAPE)
+            Launched(tmp_path, server.url, run="r", worker=worker, workers=2, shape=SHAPE)
             for worker in range(2)
         )
         while len(server.asked) < 20:
             time.sleep(0.005)
         lost = kill(doomed, server)
-        result = json.loads(other.communicate(timeout=60)[0])
+        result = other.result()
         assert result["problem"] == ""
         assert len(result["texts"]) == 60
         assert len(server.asked) <= CALLS + lost

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.conftest import Project, run
+from tests.conftest import Prepared, Project, lay_out, run
 
 CRASH = """
 import os
@@ -22,11 +22,15 @@ def test_letters(prompt, models):
 """
 
 
-def test_a_worker_that_crashes_fails_the_run_and_loses_no_other_result(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tests = project(CRASH)
+def recorded(pytester: pytest.Pytester) -> None:
+    tests = lay_out(pytester, CRASH)
     run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=9)
+
+
+def test_a_worker_that_crashes_fails_the_run_and_loses_no_other_result(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = prepared(recorded)
     monkeypatch.setenv("CRASH", "1")
     result = run(tests, "--convergence-json=run.json", workers=2)
     assert result.ret == 1
@@ -36,9 +40,8 @@ def test_a_worker_that_crashes_fails_the_run_and_loses_no_other_result(
     assert sorted(judged) == ["p0", "p1", "p2", "p4", "p5", "p6", "p7"]
 
 
-def test_tests_that_vanish_with_a_worker_fail_the_run(project: Project) -> None:
-    tests = project(CRASH)
-    run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=9)
+def test_tests_that_vanish_with_a_worker_fail_the_run(prepared: Prepared) -> None:
+    tests = prepared(recorded)
     with (tests.path / "conftest.py").open("a") as conftest:
         conftest.write(
             """
@@ -51,7 +54,7 @@ def pytest_runtest_protocol(item, nextitem):
         return True
 """
         )
-    result = run(tests, workers=2)
+    result = run(tests, workers=1)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*1 collected tests never reported: *test_letters?p5?*"])
 
@@ -65,8 +68,7 @@ def test_evals_without_a_verdict_fail_the_run(project: Project, workers: int) ->
     result.stdout.fnmatch_lines(["*none came to a verdict*"])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_skipped_evals_and_plain_tests_are_left_alone(project: Project, workers: int) -> None:
+def test_skipped_evals_and_plain_tests_are_left_alone(project: Project) -> None:
     tests = project(
         """
         import pytest
@@ -76,13 +78,12 @@ def test_skipped_evals_and_plain_tests_are_left_alone(project: Project, workers:
         def test_plain(): pass
         """
     )
-    result = run(tests, workers=workers)
+    result = run(tests, workers=1)
     result.assert_outcomes(passed=1, skipped=3)
     assert result.ret == 0
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_last_failed_runs_the_failed_group_again(project: Project, workers: int) -> None:
+def test_last_failed_runs_the_failed_group_again(project: Project) -> None:
     tests = project(
         """
         import pytest
@@ -92,10 +93,12 @@ def test_last_failed_runs_the_failed_group_again(project: Project, workers: int)
         """,
         answers={f"p{i}": {"a": [f"x{i}"], "b": [f"y{i}"], "c": [f"x{i}"]} for i in range(1, 6)},
     )
-    arguments = ("-n", str(workers), "--convergence-record=new_episodes", "--junit-xml=out.xml")
-    first = tests.runpytest_subprocess(*arguments)
+    arguments = ("--convergence-record=new_episodes", "--junit-xml=out.xml")
+    first = tests.runpytest_subprocess("-n", "0", *arguments)
     first.assert_outcomes(passed=5, failed=1)
     assert 'message="diverged: score' in (tests.path / "out.xml").read_text()
-    again = tests.runpytest_subprocess("--lf", "-n", str(workers))
+    # What one process has noted the workers read, and report in the same words.
+    again = tests.runpytest_subprocess("--lf", "-n", "2", "--junit-xml=again.xml")
     again.assert_outcomes(failed=1)
     again.stdout.fnmatch_lines(["FAILED test_evals.py::test_letters?group? - diverged: score*"])
+    assert 'message="diverged: score' in (tests.path / "again.xml").read_text()

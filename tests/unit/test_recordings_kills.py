@@ -8,17 +8,21 @@ import pytest
 
 from pytest_convergence.cassettes import Cassette
 from tests.recording_parts import answer, recordings, texts, unit
+from tests.sampling_worker import PROCESSES
 
 ROOT = Path(__file__).parents[2]
 
-# Each fork runs the same steps and kills itself at another line of the package, until one ends.
+# Each fork runs the same steps and is killed at a line of the package at which the files were
+# others than at the line before, or at that line before; the last one is not.
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
 import filelock, vcr.serialize, vcr.request
 from tests.recording_parts import answer, recordings, unit
 
-def act(folder, step, done):
+start, step = Path(sys.argv[1]), sys.argv[2]
+
+def act(folder, done):
     kept = recordings(folder)
     if step == "merge":
         kept.finish()
@@ -27,41 +31,52 @@ def act(folder, step, done):
             kept.keep(unit(), sample, answer(f"new {sample}"))
             os.write(done, b"x")
 
-def killed_at(line, folder, step):
+def traced(at_each_line, folder, done):
+    def trace(frame, event, argument):
+        if "pytest_convergence" not in frame.f_code.co_filename:
+            return None
+        at_each_line()
+        return trace
+    sys.settrace(trace)
+    act(folder, done)
+    sys.settrace(None)
+
+def copy(name):
+    return Path(shutil.copytree(start, start.with_name(name)))
+
+def files(folder):
+    paths = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    kept = [(str(path), path.stat()) for path in paths]
+    return sorted((path, at.st_ino, at.st_size, at.st_mtime_ns) for path, at in kept)
+
+def killed_at(line, folder):
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         left = line
-        def trace(frame, event, argument):
+        def die_there():
             nonlocal left
-            if "pytest_convergence" not in frame.f_code.co_filename:
-                return None
             left -= 1
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-        sys.settrace(trace)
-        act(folder, step, writing)
-        sys.settrace(None)
+        traced(die_there, folder, writing)
         os._exit(0)
     os.close(writing)
-    acknowledged = len(os.read(reading, 100)) if step == "keep" else 0
     status = os.waitpid(child, 0)[1]
-    acknowledged += len(os.read(reading, 100)) if step == "keep" else 0
+    acknowledged = len(os.read(reading, 100))
     os.close(reading)
     return acknowledged, status
 
-start, step = Path(sys.argv[1]), sys.argv[2]
-line = 0
-while True:
-    folder = start.with_name(f"killed-{line}")
-    shutil.copytree(start, folder)
-    acknowledged, status = killed_at(line, folder, step)
+nowhere = os.open(os.devnull, os.O_WRONLY)
+act(copy("loading"), nowhere)  # what is loaded on the way is not to be loaded by each fork
+states, folder = [], copy("watched")
+traced(lambda: states.append(files(folder)), folder, nowhere)
+changed = [line for line in range(1, len(states)) if states[line] != states[line - 1]]
+for line in sorted({0, *changed, *(line - 1 for line in changed), len(states) + 99}):
+    folder = copy(f"killed-{line}")
+    acknowledged, status = killed_at(line, folder)
+    assert (status == 0) == (line > len(states))
     (folder / "acknowledged").write_text(str(acknowledged))
-    if not status:
-        break
-    line += 4
-print(line)
 """
 
 
@@ -90,7 +105,7 @@ def killed(folder: Path, step: str) -> list[Path]:
 def test_a_merge_that_is_killed_at_any_line_loses_nothing(started: Path) -> None:
     known = ["old", "at last", "[timed out]"]
     folders = killed(started, "merge")
-    assert len(folders) > 30
+    assert len(folders) > 10
     for folder in folders:
         assert texts(recordings(folder).find(unit(samples=3))) == known
         after = recordings(folder)
@@ -106,7 +121,7 @@ def test_a_run_that_is_killed_at_any_line_keeps_every_answer_it_acknowledged(
     started: Path,
 ) -> None:
     folders = killed(started, "keep")
-    assert len(folders) > 30
+    assert len(folders) > 6
     for folder in folders:
         acknowledged = int((folder / "acknowledged").read_text())
         found = texts(recordings(folder).find(unit(samples=6)))[3:]
@@ -117,38 +132,31 @@ def test_a_run_that_is_killed_at_any_line_keeps_every_answer_it_acknowledged(
         )
 
 
-ONE_OF_SEVERAL = """
-import sys
-from pathlib import Path
-from tests.recording_parts import answer, recordings, texts, unit
-folder, mine, all_ = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-kept = recordings(folder)
-for sample in range(mine, 40 * all_, all_):
-    kept.keep(unit(samples=1), sample, answer(f"answer {sample}"))
-    if sample % 11 == mine:
-        kept.merge(unit().cassette)
-    assert texts(kept.find(unit(samples=sample + 1), fresh=True))[sample] == f"answer {sample}"
-kept.finish()
-"""
+def record_every(folder: Path, first: int, step: int) -> None:
+    kept = recordings(folder)
+    for sample in range(first, 24 * step, step):
+        kept.keep(unit(samples=1), sample, answer(f"answer {sample}"))
+        if sample % 11 == first:
+            kept.merge(unit().cassette)
+        found = texts(kept.find(unit(samples=sample + 1), fresh=True))
+        assert found[sample] == f"answer {sample}"
+    kept.finish()
 
 
 def test_processes_that_record_and_merge_one_cassette_at_once_lose_nothing(tmp_path: Path) -> None:
     running = [
-        subprocess.Popen(
-            [sys.executable, "-c", ONE_OF_SEVERAL, str(tmp_path), str(number), "4"],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        PROCESSES.Process(target=record_every, args=(tmp_path, number, 4), daemon=True)
         for number in range(4)
     ]
     for process in running:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
+        process.start()
+    for process in running:
+        process.join(60)
+        assert process.exitcode == 0
     cassette = Cassette.load(tmp_path / "cassettes" / unit().cassette)
-    found = recordings(tmp_path).find(unit(samples=160))
-    assert texts(found) == [f"answer {sample}" for sample in range(160)]
-    assert len(cassette) == 160
+    found = recordings(tmp_path).find(unit(samples=96))
+    assert texts(found) == [f"answer {sample}" for sample in range(96)]
+    assert len(cassette) == 96
     assert recordings(tmp_path).journalled() == []
 
 
