@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import product
 
 import pytest
 
@@ -44,68 +43,43 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_bad_answers_are_missing_each_with_its_reason_live_and_replayed(
-    pytester: pytest.Pytester, workers: int
-) -> None:
-    def behave(asked: Asked) -> Reply:
-        bad = asked.model == "bad" and asked.prompt in BAD
-        return BAD[asked.prompt][0] if bad else content("fine")
-
-    pytester.makepyfile(test_evals=EVAL.replace('["first", "second"]', repr(["first", *BAD])))
-    with ChatServer(behave).running() as server:
-        panel = f"--convergence-models=local/good@{server.url},local/bad@{server.url}"
-        arguments = (panel, "-k", "not group", "--convergence-max-retries=0")
-        live = run(
-            pytester,
-            *arguments,
-            "--convergence-record=new_episodes",
-            "--convergence-json=live.json",
-            workers=workers,
-        )
-    replay = run(pytester, *arguments, "--convergence-json=replay.json", workers=workers)
-    for result, name in ((live, "live.json"), (replay, "replay.json")):
-        result.assert_outcomes(passed=1, skipped=len(BAD))
-        assert result.ret == 1
-        cases = json.loads((pytester.path / name).read_text())["cases"]
-        verdicts = {case["prompt_id"]: case["verdict"] for case in cases}
-        assert verdicts == {"first": "converged", **dict.fromkeys(BAD, "incomplete")}
-        for case in cases:
-            missing = case["missing"]
-            if case["prompt_id"] in BAD:
-                kind = BAD[case["prompt_id"]][1]
-                assert [(m["model"], m["kind"]) for m in missing] == [("local/bad", kind)] * 2
-                assert all(m["reason"] for m in missing)
-            else:
-                assert missing == []
-
-
 NASTY = "\ud800 \x1b[2J\x1b]0;owned\x07 </script><script>alert(1)</script> " + "x" * 2_000_000
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_hostile_answer_is_recorded_replayed_and_never_obeyed(
-    pytester: pytest.Pytester, workers: int
+def behave(asked: Asked) -> Reply:
+    if asked.model == "good":
+        return content("fine")
+    return BAD[asked.prompt][0] if asked.prompt in BAD else content(NASTY)
+
+
+def test_bad_answers_are_missing_and_hostile_ones_never_obeyed_live_and_replayed(
+    pytester: pytest.Pytester,
 ) -> None:
-    pytester.makepyfile(test_evals=EVAL)
-
-    def behave(asked: Asked) -> Reply:
-        return content(NASTY if asked.model == "bad" else "calm")
-
+    pytester.makepyfile(test_evals=EVAL.replace('["first", "second"]', repr(["nasty", *BAD])))
     with ChatServer(behave).running() as server:
         panel = f"--convergence-models=local/good@{server.url},local/bad@{server.url}"
-        live = run(
-            pytester, panel, "-k", "first", "--convergence-record=new_episodes", workers=workers
-        )
-    replay = run(pytester, panel, "-k", "first", "--convergence-json=run.json", workers=workers)
-    for result in (live, replay):
-        result.assert_outcomes(failed=1)
+        arguments = (panel, "-k", "not group", "--convergence-max-retries=0")
+        record = ("--convergence-record=new_episodes", "--convergence-json=live.json")
+        live = run(pytester, *arguments, *record, workers=2)
+    replay = run(pytester, *arguments, "--convergence-json=replay.json")
+    for result, name in ((live, "live.json"), (replay, "replay.json")):
+        result.assert_outcomes(failed=1, skipped=len(BAD))
+        assert result.ret == 1
         output = result.stdout.str() + result.stderr.str()
         assert "\x1b[2J" not in output
         assert "\x07" not in output
         assert len(output) < 60_000
-    cases = json.loads((pytester.path / "run.json").read_text())["cases"]
-    assert cases[0]["responses"]["local/bad"][0]["text"] == NASTY
+        found = json.loads((pytester.path / name).read_text())["cases"]
+        cases = {case["prompt_id"]: case for case in found}
+        verdicts = {prompt: case["verdict"] for prompt, case in cases.items()}
+        assert verdicts == {"nasty": "diverged", **dict.fromkeys(BAD, "incomplete")}
+        nasty = cases.pop("nasty")
+        assert nasty["missing"] == []
+        assert nasty["responses"]["local/bad"][0]["text"] == NASTY
+        for prompt, case in cases.items():
+            missing = case["missing"]
+            assert [(m["model"], m["kind"]) for m in missing] == [("local/bad", BAD[prompt][1])] * 2
+            assert all(m["reason"] for m in missing)
 
 
 def test_a_missing_key_names_the_variable_and_replay_needs_none(
@@ -113,23 +87,19 @@ def test_a_missing_key_names_the_variable_and_replay_needs_none(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     pytester.makepyfile(test_evals=EVAL)
-    result = run(
-        pytester,
-        "--convergence-models=openai/a,openai/b",
-        "--convergence-record=new_episodes",
-        "-k",
-        "first",
-    )
-    assert result.ret != 0
+    record = "--convergence-record=new_episodes"
+    with ChatServer(lambda asked: content("same")).running() as server:
+        models = f"-oconvergence_models=openai/a@{server.url},openai/b@{server.url}"
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-1234567890abcdefghij")
+        run(pytester, models, "-k", "first", record).assert_outcomes(passed=1)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    # What is recorded needs no key, even in a run that may sample and meets one that is missing.
+    asks = EVAL.replace('"exact"', '"exact", models=["openai/c", "openai/d"]')
+    pytester.makepyfile(test_keyless=asks.replace("first", "unknown"))
+    result = run(pytester, models, "-k", "first or unknown", record, "--convergence-max-retries=0")
+    result.assert_outcomes(passed=1, failed=1)
     assert "OPENAI_API_KEY" in result.stdout.str()
     assert "How to fix:" in result.stdout.str()
-    with ChatServer(lambda asked: content("same")).running() as server:
-        models = f"--convergence-models=openai/a@{server.url},openai/b@{server.url}"
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-1234567890abcdefghij")
-        live = run(pytester, models, "-k", "first", "--convergence-record=new_episodes")
-        live.assert_outcomes(passed=1)
-    monkeypatch.delenv("OPENAI_API_KEY")
-    run(pytester, models, "-k", "first").assert_outcomes(passed=1)
     written = [path for path in pytester.path.rglob("*") if path.is_file()]
     assert any("cassettes" in path.parts for path in written)
     for path in written:
@@ -145,19 +115,28 @@ DAMAGES: dict[str, Callable[[str], str]] = {
 
 
 def test_a_damaged_cassette_is_an_error_and_stays_as_it_is(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(test_evals=EVAL)
+    names = {f"test_{damage.replace(' ', '_')}": damage for damage in DAMAGES}
+    # Each error is told in full once for each test function.
+    pytester.makepyfile(
+        **{name: EVAL.replace(', "second"', "").replace("test_said", name) for name in names}
+    )
     with ChatServer(lambda asked: content("same")).running() as server:
         models = f"--convergence-models=local/a@{server.url},local/b@{server.url}"
         run(pytester, models, "--convergence-record=new_episodes")
-        (cassette,) = (pytester.path / "cassettes").rglob("local%2Fa.json")
-        whole = cassette.read_text()
-        for (name, damage), record in product(DAMAGES.items(), ("none", "new_episodes")):
-            damaged = damage(whole)
-            cassette.write_text(damaged)
-            result = run(pytester, models, f"--convergence-record={record}", "-k", "first")
-            assert result.ret != 0, (name, record)
-            output = result.stdout.str() + result.stderr.str()
-            assert "local%2Fa.json" in output, (name, record)
-            assert "How to fix:" in output, (name, record)
-            assert cassette.read_text() == damaged, (name, record)
-            assert len(server.asked) == 8, (name, record)
+        asked = len(server.asked)
+        assert asked == 4 * len(DAMAGES)
+        damaged = {}
+        for name, damage in names.items():
+            (cassette,) = (pytester.path / "cassettes" / name).rglob("local%2Fa.json")
+            damaged[cassette] = DAMAGES[damage](cassette.read_text())
+            cassette.write_text(damaged[cassette])
+        for record, workers in (("none", 0), ("new_episodes", 2)):
+            arguments = (models, f"--convergence-record={record}", "-k", "first", "-vv")
+            result = run(pytester, *arguments, workers=workers)
+            result.assert_outcomes(failed=len(DAMAGES))
+            output = result.stdout.str()
+            assert output.count("How to fix:") == len(DAMAGES), record
+            for cassette, text in damaged.items():
+                assert str(cassette.relative_to(pytester.path)) in output, record
+                assert cassette.read_text() == text, (cassette, record)
+            assert len(server.asked) == asked, record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -44,28 +45,36 @@ def test_fine(prompt, models):
 """
 
 
+UNKNOWN = {
+    "test_metric": ('metric="exakt"', "unknown metric 'exakt'", "name one of them"),
+    "test_label": ('label="refusl"', "there is no labeller 'refusl'", "did you mean 'refusal'"),
+    "test_no_label": (
+        'metric="label"',
+        'metric="label" needs a labeller',
+        "give the marker label=",
+    ),
+    "test_rate": (
+        "at_least=0.9",
+        "at_least and at_most need a labeller",
+        "give the marker label=",
+    ),
+}
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("marker", "said", "fix"),
-    [
-        ('metric="exakt"', "unknown metric 'exakt'", "name one of them*"),
-        ('label="refusl"', "there is no labeller 'refusl'", "did you mean 'refusal'*"),
-        ('metric="label"', 'metric="label" needs a labeller', "give the marker label=*"),
-        ("at_least=0.9", "at_least and at_most need a labeller", "give the marker label=*"),
-    ],
-)
-def test_what_cannot_be_judged_is_never_sampled(
-    pytester: pytest.Pytester, marker: str, said: str, fix: str, workers: int
-) -> None:
-    pytester.makepyfile(test_bad=suite(marker), test_fine=FINE)
+def test_what_cannot_be_judged_is_never_sampled(pytester: pytest.Pytester, workers: int) -> None:
+    bad = {name: suite(marker) for name, (marker, _, _) in UNKNOWN.items()}
+    pytester.makepyfile(test_fine=FINE, **bad)
     with ChatServer(fine).running() as server:
         result = run(pytester, panel(server), RECORD, workers=workers)
         assert len(server.asked) == 4  # of the one prompt that can be judged, by two models
-    result.assert_outcomes(passed=2, failed=5)
+    result.assert_outcomes(passed=2, failed=5 * len(UNKNOWN))
     output = result.stdout.str()
-    for where in ("[p0]", "[p3]", "[group]"):
-        assert f"test_bad.py::test_bad{where}: {said}" in output
-    result.stdout.fnmatch_lines(["*How to fix:", f"*{fix}"])
+    in_full = re.findall(r"(?:^E\b.*\n)+", output, re.MULTILINE)
+    for name, (_, said, fix) in UNKNOWN.items():
+        for where in ("[p0]", "[p3]", "[group]"):
+            assert f"{name}.py::test_bad{where}: {said}" in output
+        assert any(said in one and "How to fix:" in one and fix in one for one in in_full), name
 
 
 def test_a_dry_run_tells_what_cannot_be_judged(pytester: pytest.Pytester) -> None:
@@ -77,43 +86,49 @@ def test_a_dry_run_tells_what_cannot_be_judged(pytester: pytest.Pytester) -> Non
     result.stderr.fnmatch_lines(["ERROR: test_bad.py::test_bad*: unknown metric 'exakt'"])
 
 
-@pytest.mark.parametrize(
-    "asked",
-    ['assert_converges(models, 0.5, metric="exakt")', 'assert_converges(models, 0.5, label="no")'],
-)
-def test_an_assertion_that_cannot_judge_names_its_test(
-    pytester: pytest.Pytester, asked: str
-) -> None:
-    pytester.makepyfile(test_bad=suite('metric="exact"', asked))
+def test_an_assertion_that_cannot_judge_names_its_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_metric=suite('metric="exact"', 'assert_converges(models, 0.5, metric="exakt")'),
+        test_label=suite('metric="exact"', 'assert_converges(models, 0.5, label="no")'),
+    )
     with ChatServer(fine).running() as server:
         result = run(pytester, panel(server), RECORD, "-k", "not group")
-    result.assert_outcomes(failed=4)
-    assert "test_bad.py::test_bad[p3]: " in result.stdout.str()
+    result.assert_outcomes(failed=8)
+    for name in ("test_metric", "test_label"):
+        assert f"{name}.py::test_bad[p3]: " in result.stdout.str()
 
 
-@pytest.mark.parametrize("folder", [".", "deeper"])
 def test_the_command_that_is_printed_records_what_was_asked_for(
-    project: Project, monkeypatch: pytest.MonkeyPatch, folder: str
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = FINE.replace('"p5"', '"p5", "it\'s 5 & 6; $HOME"')
-    tests = project(source, names=("a", "b", "c", "d"))
+    tests = project(FINE.replace('"p5"', '"p5", "it\'s 5 & 6; $HOME"'), names=("a", "b", "c", "d"))
     (tests.path / "deeper").mkdir()
-    monkeypatch.chdir(tests.path / folder)
     asked = (
         "--convergence-models=mine/c,mine/a",
         *("-o", "convergence_samples=3"),
         "--convergence-decoding=stop=x y,temperature=0.5",
     )
-    test = str(tests.path / "test_evals.py")
-    result = run(tests, test, "-vv", "-k", "not group", *asked)
-    result.assert_outcomes(failed=2)
-    printed = {line.split("record it: ")[1] for line in result.outlines if "record it: " in line}
-    assert len(printed) == 2
-    for command in printed:
+    source = tests.path / "test_evals.py"
+    replay = (str(source), "-k", "not group", *asked)
+    commands = []
+    for folder in (".", "deeper"):
+        monkeypatch.chdir(tests.path / folder)
+        result = run(tests, "-vv", *replay)
+        result.assert_outcomes(failed=2)
+        told = [line.split("record it: ")[1] for line in result.outlines if "record it: " in line]
+        commands.append(sorted(set(told)))
+        assert len(commands[-1]) == 2
+    # One is recorded from the folder of the project, the other from the one below.
+    for folder, command in ((".", commands[0][0]), ("deeper", commands[1][1])):
+        monkeypatch.chdir(tests.path / folder)
         program, *arguments = shlex.split(command)
         assert program == "pytest"
         run(tests, *arguments).assert_outcomes(passed=1)
-    run(tests, test, "-k", "not group", *asked).assert_outcomes(passed=2)
+    # Two prompts that came later are two errors, each told in full.
+    source.write_text(source.read_text().replace('"p5"', '"p5", "p7", "p8 and more"'))
+    result = run(tests, *replay)
+    result.assert_outcomes(passed=2, failed=2)
+    assert result.stdout.str().count("How to fix:") == 2
     kept = sorted(path.name for path in Path(tests.path / "cassettes").rglob("*.json"))
     assert kept == ["mine%2Fa.json", "mine%2Fc.json"]
 
@@ -151,8 +166,9 @@ def test_an_error_that_hits_every_test_is_told_in_full_once(
         assert said in output
         assert f'message="{said}' in (pytester.path / "out.xml").read_text()
     if not workers:
-        whole = run(pytester, "-vv").stdout.str()
+        whole = run(pytester, "-vv", "-o", "convergence_models=").stdout.str()
         assert whole.count("How to fix:") == 24
+        assert "--convergence-models=" in whole
         assert "told in full at" not in whole
 
 
@@ -166,12 +182,3 @@ def test_what_is_not_recorded_is_told_in_full_once_for_each_test_function(
     assert output.count("How to fix:") == 2
     command = "pytest test_evals.py::test_a --convergence-models=ollama/a,ollama/b"
     assert f"or all prompts of the test: {command}" in output
-
-
-def test_two_errors_are_two(project: Project) -> None:
-    tests = project(FINE.replace('"p5"', '"p5", "p6"'))
-    run(tests, RECORD).assert_outcomes(passed=3)
-    source = tests.path / "test_evals.py"
-    source.write_text(source.read_text().replace('"p5"', '"p7"').replace("p6", "p8 and more"))
-    output = run(tests).stdout.str()
-    assert output.count("How to fix:") == 2
