@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,14 @@ def panel(server: ChatServer) -> str:
     return f"--convergence-models=local/a@{server.url},local/b@{server.url}"
 
 
-def suite(marker: str, assertion: str = "assert_converges(models, 0.5)") -> str:
+def suite(marker: str, assertion: str = "assert_converges(models, 0.5)", name: str = "bad") -> str:
     return f"""
 import pytest
 from pytest_convergence import assert_converges
 
 @pytest.mark.convergence(samples=2, threshold=0, {marker})
-@pytest.mark.parametrize("prompt", ["p0", "p1", "p2", "p3"])
-def test_bad(prompt, models):
+@pytest.mark.parametrize("prompt", ["p0", "p3"])
+def test_{name}(prompt, models):
     {assertion}
 """
 
@@ -44,28 +45,31 @@ def test_fine(prompt, models):
 """
 
 
+UNUSABLE = {
+    "metric": ('metric="exakt"', "unknown metric 'exakt'", "name one of them*"),
+    "label": ('label="refusl"', "there is no labeller 'refusl'", "did you mean 'refusal'*"),
+    "none": ('metric="label"', 'metric="label" needs a labeller', "give the marker label=*"),
+    "rate": ("at_least=0.9", "at_least and at_most need a labeller", "give the marker label=*"),
+}
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("marker", "said", "fix"),
-    [
-        ('metric="exakt"', "unknown metric 'exakt'", "name one of them*"),
-        ('label="refusl"', "there is no labeller 'refusl'", "did you mean 'refusal'*"),
-        ('metric="label"', 'metric="label" needs a labeller', "give the marker label=*"),
-        ("at_least=0.9", "at_least and at_most need a labeller", "give the marker label=*"),
-    ],
-)
-def test_what_cannot_be_judged_is_never_sampled(
-    pytester: pytest.Pytester, marker: str, said: str, fix: str, workers: int
-) -> None:
-    pytester.makepyfile(test_bad=suite(marker), test_fine=FINE)
+def test_what_cannot_be_judged_is_never_sampled(pytester: pytest.Pytester, workers: int) -> None:
+    bad = "".join(suite(marker, name=name) for name, (marker, _, _) in UNUSABLE.items())
+    pytester.makepyfile(test_bad=bad, test_fine=FINE)
     with ChatServer(fine).running() as server:
         result = run(pytester, panel(server), RECORD, workers=workers)
         assert len(server.asked) == 4  # of the one prompt that can be judged, by two models
-    result.assert_outcomes(passed=2, failed=5)
+    result.assert_outcomes(passed=2, failed=3 * len(UNUSABLE))
     output = result.stdout.str()
-    for where in ("[p0]", "[p3]", "[group]"):
-        assert f"test_bad.py::test_bad{where}: {said}" in output
-    result.stdout.fnmatch_lines(["*How to fix:", f"*{fix}"])
+    for name, (_, said, fix) in UNUSABLE.items():
+        told = [f"test_bad.py::test_{name}{where}: {said}" for where in ("[p0]", "[p3]", "[group]")]
+        assert [one for one in told if one not in output] == []
+        in_full = [
+            one.split("\ntest_bad.py:")[0] for one in output.split(f"test_{name}[p0]: {said}")
+        ]
+        fixes = "".join(one.partition("How to fix:")[2] for one in in_full[1:])
+        assert fnmatch(fixes, f"*{fix}"), fixes
 
 
 def test_a_dry_run_tells_what_cannot_be_judged(pytester: pytest.Pytester) -> None:
@@ -77,39 +81,44 @@ def test_a_dry_run_tells_what_cannot_be_judged(pytester: pytest.Pytester) -> Non
     result.stderr.fnmatch_lines(["ERROR: test_bad.py::test_bad*: unknown metric 'exakt'"])
 
 
-@pytest.mark.parametrize(
-    "asked",
-    ['assert_converges(models, 0.5, metric="exakt")', 'assert_converges(models, 0.5, label="no")'],
-)
-def test_an_assertion_that_cannot_judge_names_its_test(
-    pytester: pytest.Pytester, asked: str
-) -> None:
-    pytester.makepyfile(test_bad=suite('metric="exact"', asked))
+def test_an_assertion_that_cannot_judge_names_its_test(pytester: pytest.Pytester) -> None:
+    asked = {"metric": 'metric="exakt"', "label": 'label="no"'}
+    pytester.makepyfile(
+        test_bad="".join(
+            suite('metric="exact"', f"assert_converges(models, 0.5, {one})", name)
+            for name, one in asked.items()
+        )
+    )
     with ChatServer(fine).running() as server:
         result = run(pytester, panel(server), RECORD, "-k", "not group")
     result.assert_outcomes(failed=4)
-    assert "test_bad.py::test_bad[p3]: " in result.stdout.str()
+    for name in asked:
+        assert f"test_bad.py::test_{name}[p3]: " in result.stdout.str()
 
 
-@pytest.mark.parametrize("folder", [".", "deeper"])
 def test_the_command_that_is_printed_records_what_was_asked_for(
-    project: Project, monkeypatch: pytest.MonkeyPatch, folder: str
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = FINE.replace('"p5"', '"p5", "it\'s 5 & 6; $HOME"')
     tests = project(source, names=("a", "b", "c", "d"))
-    (tests.path / "deeper").mkdir()
-    monkeypatch.chdir(tests.path / folder)
     asked = (
         "--convergence-models=mine/c,mine/a",
         *("-o", "convergence_samples=3"),
         "--convergence-decoding=stop=x y,temperature=0.5",
     )
     test = str(tests.path / "test_evals.py")
-    result = run(tests, test, "-vv", "-k", "not group", *asked)
-    result.assert_outcomes(failed=2)
-    printed = {line.split("record it: ")[1] for line in result.outlines if "record it: " in line}
-    assert len(printed) == 2
-    for command in printed:
+    (tests.path / "deeper").mkdir()
+    commands = {}
+    for folder in (".", "deeper"):
+        monkeypatch.chdir(tests.path / folder)
+        result = run(tests, test, "-vv", "-k", "not group", *asked)
+        result.assert_outcomes(failed=2)
+        lines = [line for line in result.outlines if "record it: " in line]
+        commands[folder] = sorted({line.split("record it: ")[1] for line in lines})
+        assert len(commands[folder]) == 2
+    # One prompt is recorded from the root, the other from the folder below it.
+    for folder, command in zip(commands, (commands["."][0], commands["deeper"][1]), strict=True):
+        monkeypatch.chdir(tests.path / folder)
         program, *arguments = shlex.split(command)
         assert program == "pytest"
         run(tests, *arguments).assert_outcomes(passed=1)
