@@ -64,10 +64,14 @@ PLACES = [
     (".convergence/journal", READ_ONLY, "the file system is read-only", ".jsonl"),
     (".convergence", FULL, "the disk is full", ".convergence/"),
 ]
+# What workers share, what they claim of each other, and what each writes by itself.
+BY_WORKERS = [PLACES[0], PLACES[2], PLACES[4]]
 
 
-@pytest.mark.parametrize(("folder", "disk", "what", "where"), PLACES)
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("folder", "disk", "what", "where", "workers"),
+    [*((*place, 0) for place in PLACES), *((*place, 2) for place in BY_WORKERS)],
+)
 def test_a_disk_that_takes_nothing_is_named_before_anything_is_asked(
     pytester: pytest.Pytester,
     folder: str,
@@ -138,6 +142,7 @@ def test_a_cassette_that_cannot_be_written_leaves_every_answer_in_the_journal(
         assert "every answer is kept in" in output
         asked = len(server.asked)
         roomy = ("size=4m", "")
+        arguments = ("-n", "0", "--convergence-record=new_episodes")
         again = record(pytester.path, server.url, "cassettes", roomy, *arguments)
         assert again.returncode == 0
         # Nothing that was answered is asked for again.

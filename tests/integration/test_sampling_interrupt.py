@@ -18,11 +18,11 @@ import pytest
 from pytest_convergence import assert_converges
 
 @pytest.mark.convergence(metric="exact", samples=2)
-@pytest.mark.parametrize("prompt", [f"p{number}" for number in range(40)])
+@pytest.mark.parametrize("prompt", [f"p{number}" for number in range(20)])
 def test_said(prompt, models):
     assert_converges(models, threshold=0)
 """
-CALLS = 2 * 2 * 40
+CALLS = 2 * 2 * 20
 # A shell's background job, and with it all that it starts, is told to ignore Ctrl-C.
 _HEARING = """
 import signal, sys, pytest
@@ -74,7 +74,7 @@ def test_an_interrupted_run_keeps_what_was_under_way_and_goes_on(
         assert f"interrupted: {asked} answers of this run are kept; the same command" in output
         assert "INTERNALERROR" not in output
         server.behave = lambda asked: Reply(text="fine")
-        again = start(pytester.path, server.url, workers)
+        again = start(pytester.path, server.url, 2 - workers)
         assert "passed" in again.communicate(timeout=120)[0]
         assert len(server.asked) == CALLS
 
@@ -103,6 +103,6 @@ def test_interrupted_again_a_run_leaves_the_calls_under_way(
         assert answered >= 8
         server.behave = lambda asked: Reply(text="fine")
         before = len(server.asked)
-        again = start(pytester.path, server.url, workers)
+        again = start(pytester.path, server.url, 0)
         assert "passed" in again.communicate(timeout=120)[0]
         assert len(server.asked) - before == CALLS - answered
