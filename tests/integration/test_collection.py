@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 
 import pytest
 
@@ -186,66 +188,66 @@ def test_selection_by_keyword_and_marker_expression_works_for_capabilities(
     assert collected(tests, "-m", "convergence(capability='truth')") == chosen
 
 
-@pytest.mark.parametrize(
-    ("marker", "expected"),
-    [
-        ("treshold=0.5", "has no key 'treshold'"),
-        ("samples=0", "samples=0 is not usable"),
-        ("threshold=7", "threshold=7 is not usable"),
-        ("direction='sideways'", "direction='sideways' is not usable"),
-        ("prompts=['a']", "give prompts a dict"),
-        ("'facts'", "takes keywords only"),
-    ],
-)
-def test_a_marker_that_cannot_be_used_says_what_where_and_how(
-    project: Project, marker: str, expected: str
-) -> None:
-    tests = project(
-        f"""
+def errors_by_module(project: Project, source: str, given: Iterable[str]) -> list[str]:
+    """What is said of each of several modules that cannot be collected, in their order."""
+    modules = {f"test_{place}": source.format(given=one) for place, one in enumerate(given)}
+    result = run(project("", **modules))
+    result.assert_outcomes(errors=len(modules))
+    sections = re.split(r"_+ ERROR collecting test_\d\.py _+", result.stdout.str())[1:]
+    assert len(sections) == len(modules)
+    for module, section in zip(modules, sections, strict=True):
+        assert f"{module}.py::test_one" in section
+        assert "How to fix:" in section
+        assert "Traceback" not in section
+    return sections
+
+
+def test_a_marker_that_cannot_be_used_says_what_where_and_how(project: Project) -> None:
+    expected = {
+        "treshold=0.5": "has no key 'treshold'",
+        "samples=0": "samples=0 is not usable",
+        "threshold=7": "threshold=7 is not usable",
+        "direction='sideways'": "direction='sideways' is not usable",
+        "prompts=['a']": "give prompts a dict",
+        "'facts'": "takes keywords only",
+    }
+    source = """
         import pytest
-        @pytest.mark.convergence({marker})
+        @pytest.mark.convergence({given})
         @pytest.mark.parametrize("prompt", ["one"])
         def test_one(prompt, models): pass
         """
-    )
-    result = run(tests)
-    result.assert_outcomes(errors=1)
-    text = result.stdout.str()
-    assert expected in text
-    assert "test_evals.py::test_one" in text
-    assert "How to fix:" in text
-    assert "Traceback" not in text
+    sections = errors_by_module(project, source, expected)
+    for part, section in zip(expected.values(), sections, strict=True):
+        assert part in section
 
 
-@pytest.mark.parametrize(
-    ("parametrize", "expected"),
-    [
-        ('"prompt", ["x" * 101]', "prompt 0 has no id and is too long"),
-        ('"prompt", [[{"role": "user", "content": "hi"}]]', "prompt 0 has no id"),
-        ('("prompt", "answer"), [("x" * 101, "y")]', "prompt 0 has no id"),
-        ('"prompt", ["a", "b"], ids=["same", "same"]', "two prompts have the id 'same'"),
-        (
-            '"prompt", [pytest.param("a", id="same"), pytest.param("b", id="same")]',
-            "two prompts have the id 'same'",
+def test_prompts_need_ids_that_last(project: Project) -> None:
+    expected = {
+        '"prompt", ["x" * 101]': "prompt 0 has no id and is too long",
+        '"prompt", [[{"role": "user", "content": "hi"}]]': "prompt 0 has no id",
+        '("prompt", "answer"), [("x" * 101, "y")]': "prompt 0 has no id",
+        '"prompt", ["a", "b"], ids=["same", "same"]': "two prompts have the id 'same'",
+        '"prompt", [pytest.param("a", id="same"), pytest.param("b", id="same")]': (
+            "two prompts have the id 'same'"
         ),
-        ('"prompt", ["group"]', "makes the node id of the group"),
-    ],
-)
-def test_prompts_need_ids_that_last(project: Project, parametrize: str, expected: str) -> None:
-    tests = project(
-        f"""
+        '"prompt", ["group"]': "makes the node id of the group",
+        # By other ways of writing them.
+        '"prompt", [1, 2], ids="ab"': "a prompt is int, not a text",
+        '"prompt", argvalues=["a", "b"], ids=["z", "z"]': "two prompts have the id 'z'",
+        '"prompt", argvalues=["x" * 150]': "has no id and is too long",
+    }
+    source = """
         import pytest
         @pytest.fixture
         def answer(): pass
         @pytest.mark.convergence(metric="exact")
-        @pytest.mark.parametrize({parametrize})
+        @pytest.mark.parametrize({given})
         def test_one(prompt, answer, models): pass
         """
-    )
-    result = run(tests)
-    result.assert_outcomes(errors=1)
-    assert expected in result.stdout.str()
-    assert "How to fix:" in result.stdout.str()
+    sections = errors_by_module(project, source, expected)
+    for part, section in zip(expected.values(), sections, strict=True):
+        assert part in section
 
 
 def test_long_prompts_with_ids_are_fine(project: Project) -> None:

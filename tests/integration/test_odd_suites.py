@@ -122,28 +122,6 @@ def test_a_marker_on_one_prompt_is_the_closest(project: Project) -> None:
     run(tests, "-k", "not group").assert_outcomes(passed=2)
 
 
-@pytest.mark.parametrize(
-    ("parametrize", "expected"),
-    [
-        ('"prompt", [1, 2], ids="ab"', "a prompt is int, not a text"),
-        ('"prompt", argvalues=["a", "b"], ids=["z", "z"]', "two prompts have the id 'z'"),
-        ('"prompt", argvalues=["x" * 150]', "has no id and is too long"),
-    ],
-)
-def test_odd_parametrization_is_told(project: Project, parametrize: str, expected: str) -> None:
-    tests = project(
-        f"""
-        import pytest
-        @pytest.mark.convergence(metric="exact")
-        @pytest.mark.parametrize({parametrize})
-        def test_odd(prompt, models): pass
-        """
-    )
-    result = run(tests, RECORD)
-    result.assert_outcomes(errors=1)
-    assert expected in result.stdout.str()
-
-
 def test_a_test_outside_the_rootdir_is_told_so(project: Project) -> None:
     tests = project(
         """
