@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.conftest import Project, run
+from tests.conftest import Prepared, Project, lay_out, run
 
 CRASH = """
 import os
@@ -22,11 +22,15 @@ def test_letters(prompt, models):
 """
 
 
-def test_a_worker_that_crashes_fails_the_run_and_loses_no_other_result(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tests = project(CRASH)
+def record(pytester: pytest.Pytester) -> None:
+    tests = lay_out(pytester, CRASH)
     run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=9)
+
+
+def test_a_worker_that_crashes_fails_the_run_and_loses_no_other_result(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = prepared(record)
     monkeypatch.setenv("CRASH", "1")
     result = run(tests, "--convergence-json=run.json", workers=2)
     assert result.ret == 1
@@ -36,9 +40,8 @@ def test_a_worker_that_crashes_fails_the_run_and_loses_no_other_result(
     assert sorted(judged) == ["p0", "p1", "p2", "p4", "p5", "p6", "p7"]
 
 
-def test_tests_that_vanish_with_a_worker_fail_the_run(project: Project) -> None:
-    tests = project(CRASH)
-    run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=9)
+def test_tests_that_vanish_with_a_worker_fail_the_run(prepared: Prepared) -> None:
+    tests = prepared(record)
     with (tests.path / "conftest.py").open("a") as conftest:
         conftest.write(
             """
