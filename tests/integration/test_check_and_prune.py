@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.conftest import Project, run
+from tests.conftest import QUICK, Prepared, Project, lay_out, run
 
 _COMMAND = "import sys; from pytest_convergence.cli import main; sys.exit(main(sys.argv[1:]))"
 RECORD = "--convergence-record=new_episodes"
@@ -42,6 +42,13 @@ def test_said(prompt, models):
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command takes PYTEST_ADDOPTS away, and loading all plugins is half of its time."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin,pytest_convergence.plugin")
+
+
 def command(tests: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return tests.run(sys.executable, "-c", _COMMAND, *arguments)
 
@@ -50,17 +57,26 @@ def files(tests: pytest.Pytester) -> Mapping[Path, bytes]:
     return {path: path.read_bytes() for path in (tests.path / "cassettes").rglob("*.*")}
 
 
-@pytest.fixture
-def study(project: Project) -> pytest.Pytester:
-    """A recorded test of three prompts, one of which was reworded since."""
-    tests = project(SOURCE, names=("a", "b"), ini="convergence_embedder = letters\n")
+def record(pytester: pytest.Pytester) -> None:
+    names, ini = ("a", "b", "c", "d"), "convergence_embedder = letters\n"
+    tests = lay_out(pytester, SOURCE, names=names, ini=ini)
     conftest = tests.path / "conftest.py"
     conftest.write_text(conftest.read_text() + LETTERS)
     run(tests, RECORD).assert_outcomes(passed=4)
-    command(tests, "check").stdout.fnmatch_lines(["convergence check: 0 findings in 2 files*"])
+    command(tests, "check").stdout.fnmatch_lines(["convergence check: 0 findings in 4 files*"])
     source = tests.path / "test_evals.py"
     source.write_text(source.read_text().replace('"old"', '"new"'))
-    return tests
+
+
+@pytest.fixture
+def study(prepared: Prepared) -> pytest.Pytester:
+    """A recorded test of three prompts, one of which was reworded since."""
+    return prepared(record)
+
+
+def answer_otherwise(study: pytest.Pytester) -> None:
+    conftest = study.path / "conftest.py"
+    conftest.write_text(conftest.read_text().replace('"echo "', '"other "'))
 
 
 def test_checking_finds_what_is_stale_and_changes_nothing(study: pytest.Pytester) -> None:
@@ -71,7 +87,7 @@ def test_checking_finds_what_is_stale_and_changes_nothing(study: pytest.Pytester
         [
             "*mine%2Fa.json: stale: no test makes these requests any more: 'old'",
             "    fix: convergence check --prune",
-            "convergence check: 2 findings in 2 files*",
+            "convergence check: 4 findings in 4 files*",
         ]
     )
     assert files(study) == before
@@ -86,48 +102,36 @@ def test_pruning_takes_out_what_is_stale_with_its_vectors_and_nothing_else(
         [
             "pruned *mine%2Fa.json: 2 interactions of requests that no test makes",
             "pruned *mine%2Fa.letters.npz: 1 vectors of texts that are not recorded",
-            "convergence check: 0 findings in 2 files*",
+            "convergence check: 0 findings in 4 files*",
         ]
     )
-    run(study, "-k", "kept").assert_outcomes(passed=2)
     after = files(study)
     assert not any(b"echo old" in data for data in after.values())
     again = command(study, "check", "--prune")
     assert "pruned" not in again.stdout.str()
     assert files(study) == after
-    # What is recorded anew makes the files that a fresh recording makes.
+    # Nothing but the reworded prompt has to be asked again.
+    answer_otherwise(study)
     run(study, RECORD).assert_outcomes(passed=4)
+    cassette = (study.path / "cassettes/test_evals/test_said/mine%2Fa.json").read_text()
+    said = {prompt: f"other {prompt}" in cassette for prompt in ("new", "kept", "and kept")}
+    assert said == {"new": True, "kept": False, "and kept": False}
     run(study).assert_outcomes(passed=4)
 
 
 def test_vectors_of_answers_that_were_replaced_are_found_and_pruned(
     study: pytest.Pytester,
 ) -> None:
-    conftest = study.path / "conftest.py"
-    conftest.write_text(conftest.read_text().replace('"echo "', '"other "'))
+    answer_otherwise(study)
     run(study, "--convergence-record=rewrite").assert_outcomes(passed=4)
     found = command(study, "check")
     found.stdout.fnmatch_lines(
         ["*mine%2Fa.letters.npz: stale: 2 of 6 vectors are of texts not recorded any more"]
     )
-    command(study, "check", "--prune")
-    assert command(study, "check").ret == 0
+    pruned = command(study, "check", "--prune")
+    assert pruned.ret == 0
+    pruned.stdout.fnmatch_lines(["convergence check: 0 findings in 4 files*"])
     run(study).assert_outcomes(passed=4)
-
-
-def test_prompts_made_up_as_a_test_runs_are_never_taken_for_stale(project: Project) -> None:
-    tests = project(
-        """
-        from pytest_convergence import assert_converges
-
-        def test_made_up(models):
-            assert_converges(models.sample("what?"), threshold=0, metric="exact")
-        """
-    )
-    run(tests, RECORD).assert_outcomes(passed=1)
-    before = files(tests)
-    assert command(tests, "check", "--prune").ret == 0
-    assert files(tests) == before
 
 
 @pytest.mark.parametrize("part", [["-k", "kept"], ["test_evals.py::test_said[kept]"]])
@@ -150,40 +154,42 @@ def test_leftovers_are_pruned_and_a_renamed_tests_recordings_are_not(
     pruned = command(study, "check", "--prune")
     assert pruned.ret == 1  # the renamed test's recordings are orphans still
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("mine%2Fa.json", "mine%2Fa.letters.npz", "mine%2Fb.json", "mine%2Fb.letters.npz"),
+        f"mine%2F{name}.{kind}" for name in "abcd" for kind in ("json", "letters.npz")
     ]
     pruned.stdout.fnmatch_lines(["*orphan: no collected test and model ask for it"])
 
 
-def test_a_broken_file_of_vectors_is_found_and_left_alone(study: pytest.Pytester) -> None:
+def test_a_broken_file_of_vectors_is_left_alone(study: pytest.Pytester) -> None:
     path = study.path / "cassettes/test_evals/test_said/mine%2Fa.letters.npz"
     path.write_bytes(b"half")
-    command(study, "check").stdout.fnmatch_lines([f"{path}: unreadable: *"])
     assert command(study, "check", "--prune").ret == 2
     assert path.read_bytes() == b"half"
 
 
-@pytest.mark.parametrize("given", ["addopts", "environment"])
 def test_what_every_run_is_given_decides_what_is_asked(
-    project: Project, monkeypatch: pytest.MonkeyPatch, given: str
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = "--convergence-decoding temperature=0.7 --convergence-models=mine/a,mine/b"
-    ini = f"addopts = -n 2 -k kept {options}\n" if given == "addopts" else ""
+    # With all plugins, as users have them.
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
+    decoding, panel = "--convergence-decoding temperature=0.7", "--convergence-models=mine/b,mine/a"
+    ini = f"addopts = -n 2 -k kept {panel}\n"
     tests = project(SOURCE.replace("embedding", "exact"), names=("a", "b", "c"), ini=ini)
+    without_b = tests.path / "tox.ini"
+    without_b.write_text(without_b.read_text().replace("mine/a,mine/b,mine/c", "mine/a,mine/c"))
     with monkeypatch.context() as patched:
-        if given == "environment":
-            patched.setenv("PYTEST_ADDOPTS", options)
+        patched.setenv("PYTEST_ADDOPTS", f"{QUICK} {decoding}")
         run(tests, RECORD, "-k", "", workers=0).assert_outcomes(passed=4)
     before = files(tests)
-    assert len(before) == 2
-    monkeypatch.setenv("PYTEST_ADDOPTS", f"-k kept {options if given == 'environment' else ''}")
+    assert {path.name for path in before} == {"mine%2Fa.json", "mine%2Fb.json"}
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"-k kept {decoding}")
     pruned = command(tests, "check", "--prune")
     assert pruned.ret == 0
     assert "pruned" not in pruned.stdout.str()
     assert files(tests) == before
 
 
-HELPED = """
+MADE_UP = """
 import pytest
 import pytest_convergence as pc
 
@@ -194,28 +200,43 @@ def follow_up(models):
 def asked(models):
     return models.sample("made up", prompt_id="follow")
 
-@pytest.mark.convergence(metric="exact")
-@pytest.mark.parametrize("prompt", ["one", "two"])
-def test_said(prompt, models{fixture}):
-    {body}
+def test_body(models):
+    pc.assert_converges(models.sample("what?"), threshold=0, metric="exact")
+
+declared = pytest.mark.convergence(metric="exact")
+one_prompt = pytest.mark.parametrize("prompt", ["one"])
+
+@declared
+@one_prompt
+def test_helper(prompt, models):
+    follow_up(models)
+    pc.assert_converges(models, threshold=-1)
+
+@declared
+@one_prompt
+def test_fixture(prompt, models, asked):
+    pc.assert_converges(models, threshold=-1)
+
+@declared
+@one_prompt
+def test_helper_by_another_name(prompt, models):
+    [f(models) for f in [follow_up]]
     pc.assert_converges(models, threshold=-1)
 """
 
 
-@pytest.mark.parametrize(
-    ("fixture", "body"),
-    [("", "follow_up(models)"), (", asked", "pass"), ("", "[f(models) for f in [follow_up]]")],
-)
-def test_prompts_made_up_in_a_helper_or_a_fixture_are_not_taken_for_stale(
-    project: Project, fixture: str, body: str
+def test_prompts_made_up_in_a_body_a_helper_or_a_fixture_are_not_taken_for_stale(
+    project: Project,
 ) -> None:
-    tests = project(HELPED.format(fixture=fixture, body=body), names=("a", "b"))
-    run(tests, RECORD).assert_outcomes(passed=3)
+    tests = project(MADE_UP, names=("a", "b"))
+    run(tests, RECORD).assert_outcomes(passed=7)
     before = files(tests)
+    folders = {path.parent.name for path, data in before.items() if b"made up" in data}
+    assert folders == {"test_helper", "test_fixture", "test_helper_by_another_name"}
     pruned = command(tests, "check", "--prune")
     assert pruned.ret == 0
     assert files(tests) == before
-    run(tests).assert_outcomes(passed=3)
+    run(tests).assert_outcomes(passed=7)
 
 
 def test_tests_that_are_deselected_keep_what_is_theirs(study: pytest.Pytester) -> None:
@@ -248,26 +269,33 @@ def test_a_file_that_is_being_written_is_left_to_whoever_writes_it(
         command_line = [sys.executable, "-c", _COMMAND, "check", "--prune"]
         process = subprocess.Popen(command_line, cwd=study.path, stdout=subprocess.DEVNULL)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=6)
+            process.wait(timeout=4)
         assert unfinished.exists()
         unfinished.rename(folder / "mine%2Fa.other.npz")
     process.wait(timeout=60)
     assert (folder / "mine%2Fa.other.npz").read_bytes() == b"half"
 
 
-@pytest.mark.parametrize("broken", ["byte", "version", "mark"])
-def test_a_file_that_is_not_as_it_should_be_hides_no_other(
-    study: pytest.Pytester, broken: str
-) -> None:
-    path = study.path / "cassettes/test_evals/test_said/mine%2Fa.json"
-    data = path.read_bytes()
-    changed = {
-        "byte": data.replace(b'"message": "OK"', b'"message": "OK\xe9"'),
-        "version": data.replace(b'"version": 1', b'"version": true'),
-        "mark": b"\xef\xbb\xbf" + data,
-    }[broken]
-    assert changed != data
-    path.write_bytes(changed)
+def test_a_file_that_is_not_as_it_should_be_hides_no_other(study: pytest.Pytester) -> None:
+    folder = study.path / "cassettes/test_evals/test_said"
+    damages: dict[str, Callable[[bytes], bytes]] = {
+        "a": lambda data: data.replace(b'"message": "OK"', b'"message": "OK\xe9"'),
+        "b": lambda data: data.replace(b'"version": 1', b'"version": true'),
+        "c": lambda data: b"\xef\xbb\xbf" + data,
+    }
+    for name, damage in damages.items():
+        path = folder / f"mine%2F{name}.json"
+        data = path.read_bytes()
+        assert damage(data) != data
+        path.write_bytes(damage(data))
+    vectors = folder / "mine%2Fd.letters.npz"
+    vectors.write_bytes(b"half")
     found = command(study, "check").stdout
-    found.fnmatch_lines([f"*a.json: {'format' if broken == 'mark' else 'unreadable'}: *"])
-    found.fnmatch_lines(["*mine%2Fb.json: stale: *"])
+    for line in (
+        "*mine%2Fa.json: unreadable: *",
+        "*mine%2Fb.json: unreadable: *",
+        "*mine%2Fc.json: format: *",
+        "*mine%2Fd.json: stale: *",
+        f"{vectors}: unreadable: *",
+    ):
+        found.fnmatch_lines([line])

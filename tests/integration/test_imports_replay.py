@@ -71,8 +71,13 @@ def names(opened: list[str]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_replay_loads_no_network_no_recorder_and_no_model(study: Path, form: str) -> None:
+def test_a_replay_loads_no_network_no_recorder_and_no_model_and_reads_each_recording_once(
+    study: Path, form: str
+) -> None:
     (seen,) = replay(study, f"evals/test_{form}.py")
+    counts = names(seen["opened"])
+    assert len(counts) == 2 * STUDY.models
+    assert set(counts.values()) == {1}
     assert "pytest_convergence.cassettes" in seen["modules"]
     assert [name for name in NEVER if name in seen["modules"]] == []
     assert not any(name.startswith("pytest_convergence.models.sim") for name in seen["modules"])
@@ -103,14 +108,6 @@ def test_a_replay_in_workers_loads_none_of_it_either(study: Path) -> None:
     assert len(processes) == 3
     for seen in processes:
         assert [name for name in NEVER if name in seen["modules"]] == []
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_each_recording_is_read_once(study: Path, form: str) -> None:
-    (seen,) = replay(study, f"evals/test_{form}.py")
-    counts = names(seen["opened"])
-    assert len(counts) == 2 * STUDY.models
-    assert set(counts.values()) == {1}
 
 
 def test_recordings_of_tests_that_are_not_selected_are_not_read(study: Path) -> None:

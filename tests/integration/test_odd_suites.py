@@ -28,50 +28,50 @@ def test_a_confidence_out_of_range_is_refused(confidence: float) -> None:
         assert_converges(SAME, 0.6, metric="exact", confidence=confidence)
 
 
-@pytest.mark.parametrize("mark", ["pytest.mark.skip", "pytest.mark.slow"])
-def test_a_mark_on_one_prompt_is_not_a_mark_on_the_group(project: Project, mark: str) -> None:
+def test_a_mark_on_one_prompt_is_not_a_mark_on_the_group(project: Project) -> None:
     tests = project(
-        f"""
+        """
         import pytest
-        @pytest.mark.convergence(metric="exact", threshold=0.9)
+        declared = pytest.mark.convergence(metric="exact", threshold=0.9)
+        @declared
         @pytest.mark.parametrize("prompt", [
-            pytest.param("q0", marks={mark}), "q1", "q2", "q3"])
-        def test_first(prompt, models): pass
+            pytest.param("q0", marks=pytest.mark.skip), "q1", "q2", "q3"])
+        def test_skipped(prompt, models): pass
+        @declared
+        @pytest.mark.parametrize("prompt", [
+            pytest.param("q0", marks=pytest.mark.slow), "q1", "q2", "q3"])
+        def test_slow(prompt, models): pass
         """,
         answers=SPLIT,
         ini="markers = slow",
     )
     result = run(tests, RECORD, "-m", "not slow")
-    assert result.parseoutcomes()["failed"] == 1
-    result.stdout.fnmatch_lines(["FAILED test_evals.py::test_first?group?*"])
+    assert result.parseoutcomes()["failed"] == 2
+    for name in ("test_skipped", "test_slow"):
+        result.stdout.fnmatch_lines([f"FAILED test_evals.py::{name}?group?*"])
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        """
-        @pytest.fixture
-        def prompt(request): return "WRAPPED " + request.param
-        @pytest.mark.parametrize("prompt", ["q0", "q1"], indirect=True)
-        """,
-        """
-        @pytest.fixture(params=["q0", "q1"])
-        def prompt(request): return "WRAPPED " + request.param
-        """,
-    ],
-)
-def test_a_prompt_that_a_fixture_makes_is_refused(project: Project, source: str) -> None:
-    tests = project(
-        f"""
+def test_a_prompt_that_a_fixture_makes_is_refused(project: Project) -> None:
+    source = """
         import pytest
-        {source}
+        {given}
         @pytest.mark.convergence(metric="exact")
         def test_wrapped(prompt, models): pass
         """
-    )
-    result = run(tests, RECORD)
-    result.assert_outcomes(errors=1)
-    assert "is made by a fixture" in result.stdout.str()
+    indirect = """
+        @pytest.fixture
+        def prompt(request): return "WRAPPED " + request.param
+        @pytest.mark.parametrize("prompt", ["q0", "q1"], indirect=True)
+        """
+    parametrized = """
+        @pytest.fixture(params=["q0", "q1"])
+        def prompt(request): return "WRAPPED " + request.param
+        """
+    modules = {"test_a": source.format(given=indirect), "test_b": source.format(given=parametrized)}
+    result = run(project("", **modules), RECORD)
+    result.assert_outcomes(errors=2)
+    for section in result.stdout.str().split("ERROR collecting test_")[1:]:
+        assert "is made by a fixture" in section
 
 
 def test_every_assertion_of_a_test_is_in_the_run_file(project: Project) -> None:
@@ -120,28 +120,6 @@ def test_a_marker_on_one_prompt_is_the_closest(project: Project) -> None:
     source = (tests.path / "test_evals.py").read_text().split("@pytest.mark.convergence(metric")
     (tests.path / "test_evals.py").write_text("@pytest.mark.convergence(metric".join(source[:2]))
     run(tests, "-k", "not group").assert_outcomes(passed=2)
-
-
-@pytest.mark.parametrize(
-    ("parametrize", "expected"),
-    [
-        ('"prompt", [1, 2], ids="ab"', "a prompt is int, not a text"),
-        ('"prompt", argvalues=["a", "b"], ids=["z", "z"]', "two prompts have the id 'z'"),
-        ('"prompt", argvalues=["x" * 150]', "has no id and is too long"),
-    ],
-)
-def test_odd_parametrization_is_told(project: Project, parametrize: str, expected: str) -> None:
-    tests = project(
-        f"""
-        import pytest
-        @pytest.mark.convergence(metric="exact")
-        @pytest.mark.parametrize({parametrize})
-        def test_odd(prompt, models): pass
-        """
-    )
-    result = run(tests, RECORD)
-    result.assert_outcomes(errors=1)
-    assert expected in result.stdout.str()
 
 
 def test_a_test_outside_the_rootdir_is_told_so(project: Project) -> None:
@@ -219,9 +197,8 @@ def test_keys_of_the_environment_are_in_nothing_that_is_written(
             assert key.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("workers", [0, 2])
 def test_files_are_written_without_a_terminal_and_where_the_command_was_given(
-    project: Project, workers: int
+    project: Project,
 ) -> None:
     tests = project(
         """
@@ -235,12 +212,13 @@ def test_files_are_written_without_a_terminal_and_where_the_command_was_given(
     )
     run(tests, RECORD).assert_outcomes(passed=2)
     below = tests.mkdir("below")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(below)
-        result = tests.runpytest_subprocess(
-            *("-p", "no:terminal", "-p", "no:cacheprovider", "-n", str(workers)),
-            *("--rootdir", str(tests.path), "-c", str(tests.path / "tox.ini")),
-            *(str(tests.path / "test_evals.py"), "--convergence-json=run.json"),
-        )
-    assert result.ret == 0
-    assert len(json.loads((below / "run.json").read_text())["cases"]) == 1
+    for workers in (0, 2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(below)
+            result = tests.runpytest_subprocess(
+                *("-p", "no:terminal", "-p", "no:cacheprovider", "-n", str(workers)),
+                *("--rootdir", str(tests.path), "-c", str(tests.path / "tox.ini")),
+                *(str(tests.path / "test_evals.py"), f"--convergence-json=run{workers}.json"),
+            )
+        assert result.ret == 0
+        assert len(json.loads((below / f"run{workers}.json").read_text())["cases"]) == 1

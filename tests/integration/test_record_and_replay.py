@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Prepared, Project, lay_out, numbers, run
+from tests.conftest import QUICK, Prepared, Project, lay_out, numbers, run
 
 LETTERS = """
 import pytest
@@ -41,6 +42,7 @@ def recorded(tests: pytest.Pytester) -> dict[str, str]:
             for name in list(interaction["request"]["headers"]):
                 if "recorded" in name:
                     del interaction["request"]["headers"][name]
+            interaction["response"]["headers"].pop("date", None)
         found[str(path.relative_to(tests.path))] = json.dumps(cassette)
     return found
 
@@ -61,21 +63,37 @@ def tests(prepared: Prepared) -> pytest.Pytester:
     return prepared(record)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_what_was_recorded_live_replays_to_the_same_numbers(project: Project, workers: int) -> None:
-    tests = project(LETTERS, answers=ANSWERS)
-    live = run(tests, RECORD, "--convergence-json=live.json", workers=workers)
-    live.assert_outcomes(passed=9)
+def calls_are_errors(tests: pytest.Pytester) -> None:
+    source = (tests.path / "conftest.py").read_text()
+    broken = source.replace("text = messages", "raise AssertionError('called'); text = messages")
+    (tests.path / "conftest.py").write_text(broken)
+
+
+def test_what_was_recorded_live_replays_to_the_same_numbers_and_calls_nothing(
+    tests: pytest.Pytester,
+) -> None:
     before = recorded(tests)
     assert len(before) == 6
+    calls_are_errors(tests)
     for count in (0, 1, 2):
-        run(tests, f"--convergence-json=replay{count}.json", workers=count).assert_outcomes(
-            passed=9
-        )
+        replay = run(tests, f"--convergence-json=replay{count}.json", workers=count)
+        replay.assert_outcomes(passed=9)
     expected = numbers(run_file(tests, "live.json"))
     for count in (0, 1, 2):
         assert numbers(run_file(tests, f"replay{count}.json")) == expected
     assert recorded(tests) == before
+
+
+def test_workers_record_what_one_process_records(tests: pytest.Pytester) -> None:
+    before = recorded(tests)
+    shutil.rmtree(tests.path / "cassettes")
+    run(tests, RECORD, "--convergence-json=others.json", workers=2).assert_outcomes(passed=9)
+    live = run_file(tests, "others.json")
+    assert live["groups"] == run_file(tests, "live.json")["groups"]
+    assert recorded(tests) == before
+    # Without workers, as recorded: with the times at which these answers came.
+    run(tests, "--convergence-json=replay.json").assert_outcomes(passed=9)
+    assert numbers(run_file(tests, "replay.json")) == numbers(live)
 
 
 # Two workers alone mean --dist load.
@@ -83,14 +101,6 @@ def test_what_was_recorded_live_replays_to_the_same_numbers(project: Project, wo
 def test_any_distribution_gives_the_same_numbers(tests: pytest.Pytester, distribution: str) -> None:
     run(tests, "--dist", distribution, "--convergence-json=run.json", workers=2)
     assert numbers(run_file(tests)) == numbers(run_file(tests, "live.json"))
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_replaying_calls_nothing(tests: pytest.Pytester, workers: int) -> None:
-    source = (tests.path / "conftest.py").read_text()
-    broken = source.replace("text = messages", "raise AssertionError('called'); text = messages")
-    (tests.path / "conftest.py").write_text(broken)
-    run(tests, workers=workers).assert_outcomes(passed=9)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -123,9 +133,7 @@ def test_a_renamed_prompt_id_costs_nothing(tests: pytest.Pytester) -> None:
     run(tests).assert_outcomes(passed=9)
 
 
-def test_more_samples_and_models_record_only_the_difference(project: Project) -> None:
-    tests = project(LETTERS, answers=ANSWERS, names=("a", "b"))
-    run(tests, RECORD).assert_outcomes(passed=9)
+def test_more_samples_record_only_the_difference(tests: pytest.Pytester) -> None:
     two = recorded(tests)
     run(tests, RECORD, "--convergence-samples=3").assert_outcomes(passed=9)
     three = recorded(tests)
@@ -137,6 +145,7 @@ def test_more_samples_and_models_record_only_the_difference(project: Project) ->
     # Fewer samples use the first ones: the numbers of the first recording come back.
     run(tests, "--convergence-samples=2", "--convergence-json=again.json").assert_outcomes(passed=9)
     assert {group["samples"] for group in run_file(tests, "again.json")["groups"]} == {2}
+    assert numbers(run_file(tests, "again.json")) == numbers(run_file(tests, "live.json"))
 
 
 def test_rewrite_replaces_the_selected_recordings_and_keeps_the_rest(
@@ -172,11 +181,10 @@ def test_prompts_made_up_in_the_body_are_recorded_too(project: Project) -> None:
     assert numbers(run_file(tests)) == numbers(run_file(tests, "live.json"))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
 def test_async_callables_and_async_tests_work(
-    project: Project, monkeypatch: pytest.MonkeyPatch, workers: int
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("PYTEST_ADDOPTS")
+    monkeypatch.setenv("PYTEST_ADDOPTS", QUICK.replace("-p no:asyncio", ""))
     tests = project(
         """
         import asyncio
@@ -193,14 +201,16 @@ def test_async_callables_and_async_tests_work(
     )
     source = (tests.path / "conftest.py").read_text()
     (tests.path / "conftest.py").write_text(source.replace("def reply(", "async def reply("))
-    run(tests, RECORD, workers=workers).assert_outcomes(passed=4)
-    run(tests, workers=workers).assert_outcomes(passed=4)
+    run(tests, RECORD, workers=2).assert_outcomes(passed=4)
+    # Without workers, what they recorded is replayed and a third sample asked for.
+    monkeypatch.delenv("PYTEST_ADDOPTS")  # once with all plugins
+    run(tests, RECORD, "--convergence-samples=3").assert_outcomes(passed=4)
+    cassettes = [json.loads(cassette)["interactions"] for cassette in recorded(tests).values()]
+    assert [len(interactions) for interactions in cassettes] == [9, 9, 9]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_model_that_fails_makes_cases_incomplete_and_the_run_fail(
-    project: Project, workers: int
-) -> None:
+# With workers live, without them replayed: test_bad_providers.py has both ways of both.
+def test_a_model_that_fails_makes_cases_incomplete_and_the_run_fail(project: Project) -> None:
     tests = project(LETTERS, answers=ANSWERS)
     source = (tests.path / "conftest.py").read_text()
     (tests.path / "conftest.py").write_text(
@@ -209,11 +219,11 @@ def test_a_model_that_fails_makes_cases_incomplete_and_the_run_fail(
         )
     )
     arguments = ("--convergence-max-retries=0", "-k", "test_letters", "-rs")
-    live = run(tests, RECORD, *arguments, "--convergence-json=live.json", workers=workers)
+    live = run(tests, RECORD, *arguments, "--convergence-json=live.json", workers=2)
     live.assert_outcomes(passed=5, skipped=2)
     assert live.ret == 1
     live.stdout.fnmatch_lines(["*incomplete: no usable response from mine/c*"])
-    replay = run(tests, *arguments, "--convergence-json=run.json", workers=workers)
+    replay = run(tests, *arguments, "--convergence-json=run.json")
     replay.assert_outcomes(passed=5, skipped=2)
     assert replay.ret == 1
     assert numbers(run_file(tests)) == numbers(run_file(tests, "live.json"))

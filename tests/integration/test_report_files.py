@@ -50,11 +50,6 @@ def test_a_saved_run_makes_the_same_page_again(
     assert first == second
 
 
-def test_no_page_is_written_unasked(suite: pytest.Pytester) -> None:
-    suite.runpytest_subprocess()
-    assert not list(suite.path.rglob("*.html"))
-
-
 def test_a_file_that_is_no_run_is_refused(
     pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +88,8 @@ def test_colour_can_be_switched_off(
     monkeypatch.delenv("FORCE_COLOR")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in suite.runpytest_subprocess().stdout.str()
+    # No page is written unasked.
+    assert not list(suite.path.rglob("*.html"))
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

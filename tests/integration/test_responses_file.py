@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from importlib import import_module
 from importlib.util import find_spec
@@ -40,19 +41,10 @@ def rows() -> list[dict[str, object]]:
 COLUMNS = "--convergence-columns=model=engine,prompt_id=id,prompt=question,text=out,capability=area"
 
 
-@pytest.mark.parametrize(
-    ("suffix", "workers"), [("jsonl", 0), ("jsonl", 2), ("csv", 0), ("parquet", 2)]
-)
-def test_an_eval_without_prompts_takes_them_from_the_file(
-    pytester: pytest.Pytester, suffix: str, workers: int
-) -> None:
-    pytester.makepyfile(test_evals=ANY)
-    path = pytester.path / f"log.{suffix}"
-    if suffix == "jsonl":
+def write_rows(path: Path) -> None:
+    if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in rows()))
-    elif suffix == "csv":
-        import csv
-
+    elif path.suffix == ".csv":
         with path.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows()[0]))
             writer.writeheader()
@@ -61,10 +53,15 @@ def test_an_eval_without_prompts_takes_them_from_the_file(
         if parquet is None:
             pytest.skip("pyarrow is not installed")
         parquet.write_table(arrow.Table.from_pylist(rows()), path)
-    everyone = run(pytester, f"--convergence-responses={path}", COLUMNS, workers=workers)
-    everyone.assert_outcomes(skipped=6)
-    assert everyone.ret == 1
-    everyone.stdout.fnmatch_lines(["*broken*4 error of 4*", "*--convergence-models=gpt,claude*"])
+
+
+@pytest.mark.parametrize(("suffix", "workers"), [("jsonl", 2), ("csv", 0), ("parquet", 0)])
+def test_an_eval_without_prompts_takes_them_from_the_file(
+    pytester: pytest.Pytester, suffix: str, workers: int
+) -> None:
+    pytester.makepyfile(test_evals=ANY)
+    path = pytester.path / f"log.{suffix}"
+    write_rows(path)
     chosen = run(
         pytester,
         f"--convergence-responses={path}",
@@ -77,6 +74,18 @@ def test_an_eval_without_prompts_takes_them_from_the_file(
     found = json.loads((pytester.path / "run.json").read_text())
     assert [group["capability"] for group in found["groups"]] == ["facts", "taste"]
     assert {case["similarity"] for case in found["cases"]} == {1.0}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_model_that_only_failed_is_told_with_the_panel_that_leaves_it_out(
+    pytester: pytest.Pytester, workers: int
+) -> None:
+    pytester.makepyfile(test_evals=ANY)
+    write_rows(pytester.path / "log.jsonl")
+    result = run(pytester, "--convergence-responses=log.jsonl", COLUMNS, workers=workers)
+    result.assert_outcomes(skipped=6)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*broken*4 error of 4*", "*--convergence-models=gpt,claude*"])
 
 
 def test_rows_join_by_prompt_id_or_text_and_the_rest_is_listed(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -12,48 +13,57 @@ SHOW = """
 import pytest
 from pytest_convergence import assert_converges
 
-@pytest.mark.convergence(metric="exact"{marker})
+@pytest.mark.convergence(metric="exact")
 @pytest.mark.parametrize("prompt", ["p"])
-def test_shown(prompt, models, convergence):
-    declared = convergence.declaration
-    print("SAMPLES", declared.samples, "DECODING", dict(declared.decoding), "PANEL", *models)
+def test_shown(prompt, models):
     assert_converges(models, threshold=0)
+"""
+SHOWN = """
+import pytest
+
+@pytest.mark.parametrize("prompt", ["p"])
+def test_plain(prompt, convergence):
+    print("PLAIN", convergence.declaration.samples)
+
+@pytest.mark.convergence(samples=4)
+@pytest.mark.parametrize("prompt", ["p"])
+def test_marked(prompt, convergence):
+    print("MARKED", convergence.declaration.samples)
 """
 
 
-def shown(tests: pytest.Pytester, *arguments: str, key: str = "SAMPLES") -> str:
-    result = run(tests, "-s", "--convergence-record=new_episodes", *arguments)
-    line = next(line for line in result.outlines if "SAMPLES" in line)
-    return line.split(key, 1)[1].split("DECODING")[0].split("PANEL")[0].strip()
+def shown(tests: pytest.Pytester, *arguments: str) -> list[str]:
+    result = run(tests, "-s", "-k", "not group", *arguments)
+    result.assert_outcomes(passed=2)
+    return [re.findall(rf"{word} (\d+)", result.stdout.str())[0] for word in ("PLAIN", "MARKED")]
 
 
 def test_the_command_line_beats_the_marker_beats_the_environment_beats_ini(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert shown(project(SHOW.format(marker=""))) == "2"
+    tests = project(SHOWN)
+    assert shown(tests) == ["2", "4"]
     monkeypatch.setenv("CONVERGENCE_SAMPLES", "3")
-    assert shown(project(SHOW.format(marker=""))) == "3"
-    tests = project(SHOW.format(marker=", samples=4"))
-    assert shown(tests) == "4"
-    assert shown(tests, "--convergence-samples=1") == "1"
+    assert shown(tests) == ["3", "4"]
+    assert shown(tests, "--convergence-samples=1") == ["1", "1"]
 
 
 def test_decoding_is_merged_key_by_key(project: Project) -> None:
     tests = project(
-        SHOW.format(marker=", temperature=0.5, extra={'min_p': 0.1}"),
+        """
+        import pytest
+
+        @pytest.mark.convergence(temperature=0.5, extra={'min_p': 0.1})
+        @pytest.mark.parametrize("prompt", ["p"])
+        def test_shown(prompt, convergence):
+            assert dict(convergence.declaration.decoding) == {
+                "temperature": 0.5, "top_p": 0.9, "max_tokens": 7, "extra": {"min_p": 0.1}
+            }
+        """,
         ini="convergence_decoding = temperature=1,top_p=0.9,extra={}",
     )
-    result = run(
-        tests, "-s", "--convergence-record=new_episodes", "--convergence-decoding=max_tokens=7"
-    )
-    line = next(line for line in result.outlines if "SAMPLES" in line)
-    decoding = eval(line.split("DECODING")[1].split("PANEL")[0])
-    assert decoding == {
-        "temperature": 0.5,
-        "top_p": 0.9,
-        "max_tokens": 7,
-        "extra": {"min_p": 0.1},
-    }
+    arguments = ("-k", "not group", "--convergence-decoding=max_tokens=7")
+    run(tests, *arguments).assert_outcomes(passed=1)
 
 
 def test_the_closest_marker_wins_key_by_key(project: Project) -> None:
@@ -71,15 +81,13 @@ def test_the_closest_marker_wins_key_by_key(project: Project) -> None:
     run(tests, "-k", "not group").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("variable", ["environment", "ini"])
 def test_in_ci_only_the_command_line_can_ask_for_recording(
-    project: Project, monkeypatch: pytest.MonkeyPatch, variable: str
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")
-    ini = "convergence_record = new_episodes" if variable == "ini" else ""
-    if variable == "environment":
-        monkeypatch.setenv("CONVERGENCE_RECORD", "new_episodes")
-    tests = project(SHOW.format(marker=""), ini=ini)
+    # Were any of the two heard, nothing would fail.
+    monkeypatch.setenv("CONVERGENCE_RECORD", "new_episodes")
+    tests = project(SHOW, ini="convergence_record = new_episodes")
     run(tests).assert_outcomes(failed=2)
     assert not (tests.path / "cassettes").exists()
     run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=2)
@@ -102,7 +110,7 @@ def test_in_ci_only_the_command_line_can_ask_for_recording(
 def test_an_option_that_cannot_be_used_is_a_usage_error(
     project: Project, option: str, expected: str
 ) -> None:
-    result = run(project(SHOW.format(marker="")), option)
+    result = run(project(SHOW), option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert expected in result.stderr.str()
     assert "Traceback" not in result.stderr.str()
@@ -118,16 +126,14 @@ def test_an_option_that_cannot_be_used_is_a_usage_error(
     ],
 )
 def test_a_panel_that_cannot_be_used_says_why(project: Project, models: str, expected: str) -> None:
-    result = run(
-        project(SHOW.format(marker="")), f"--convergence-models={models}", "-k", "not group"
-    )
+    result = run(project(SHOW), f"--convergence-models={models}", "-k", "not group")
     assert result.ret != 0
     assert expected in result.stdout.str() + result.stderr.str()
     assert "How to fix:" in result.stdout.str() + result.stderr.str()
 
 
 def test_an_empty_panel_says_how_to_fill_it(project: Project) -> None:
-    tests = project(SHOW.format(marker=""), names=())
+    tests = project(SHOW, names=())
     result = run(tests)
     result.assert_outcomes(failed=2)
     assert "the panel is empty" in result.stdout.str()
