@@ -57,7 +57,7 @@ def record(
     )
 
 
-# Each place once; with workers those that the run's own process does not come by first.
+# Each place once, by one process or by two workers: what refuses it is the same code.
 PLACES = [
     (".convergence/sampling", FULL, "the disk is full", "sampling/board.json", 0),
     (".convergence/sampling", READ_ONLY, "the file system is read-only", "sampling/board.json", 2),
