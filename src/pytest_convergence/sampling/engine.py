@@ -286,8 +286,9 @@ class Engine:
                     self._custody.give_up(shelf)
         order = UNPLANNED if work.waiters else work.index
         lacking = sorted((work.missing or set()) - work.asked)
-        if lacking:
-            self._custody.prepare(shelf)
+        if not lacking or self._lanes.closed:  # a call begun now would end at once, and wake us
+            return
+        self._custody.prepare(shelf)
         for sample in lacking:
             self._jobs.begin(work, sample, order)
 
