@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -21,21 +22,24 @@ def test_shown(prompt, models, convergence):
 """
 
 
-def shown(tests: pytest.Pytester, *arguments: str, key: str = "SAMPLES") -> str:
+MARKED = SHOW.format(marker=", samples=4").replace("test_shown", "test_marked")
+
+
+def shown(tests: pytest.Pytester, *arguments: str) -> list[str]:
+    """The samples of an eval without a marker of its own, and of one that asks for four."""
     result = run(tests, "-s", "--convergence-record=new_episodes", *arguments)
-    line = next(line for line in result.outlines if "SAMPLES" in line)
-    return line.split(key, 1)[1].split("DECODING")[0].split("PANEL")[0].strip()
+    lines = [line for line in result.outlines if "SAMPLES" in line]
+    return [line.split("SAMPLES", 1)[1].split("DECODING")[0].strip() for line in lines]
 
 
 def test_the_command_line_beats_the_marker_beats_the_environment_beats_ini(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert shown(project(SHOW.format(marker=""))) == "2"
+    tests = project(SHOW.format(marker=""), test_marked=MARKED)
+    assert shown(tests) == ["2", "4"]
     monkeypatch.setenv("CONVERGENCE_SAMPLES", "3")
-    assert shown(project(SHOW.format(marker=""))) == "3"
-    tests = project(SHOW.format(marker=", samples=4"))
-    assert shown(tests) == "4"
-    assert shown(tests, "--convergence-samples=1") == "1"
+    assert shown(tests) == ["3", "4"]
+    assert shown(tests, "--convergence-samples=1") == ["1", "1"]
 
 
 def test_decoding_is_merged_key_by_key(project: Project) -> None:
@@ -71,18 +75,17 @@ def test_the_closest_marker_wins_key_by_key(project: Project) -> None:
     run(tests, "-k", "not group").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("variable", ["environment", "ini"])
 def test_in_ci_only_the_command_line_can_ask_for_recording(
-    project: Project, monkeypatch: pytest.MonkeyPatch, variable: str
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")
-    ini = "convergence_record = new_episodes" if variable == "ini" else ""
-    if variable == "environment":
-        monkeypatch.setenv("CONVERGENCE_RECORD", "new_episodes")
-    tests = project(SHOW.format(marker=""), ini=ini)
+    tests = project(SHOW.format(marker=""))
+    ini = ("-o", "convergence_record=new_episodes")
+    run(tests, *ini).assert_outcomes(failed=2)
+    monkeypatch.setenv("CONVERGENCE_RECORD", "new_episodes")
     run(tests).assert_outcomes(failed=2)
     assert not (tests.path / "cassettes").exists()
-    run(tests, "--convergence-record=new_episodes").assert_outcomes(passed=2)
+    run(tests, *ini, "--convergence-record=new_episodes").assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize(
@@ -108,30 +111,28 @@ def test_an_option_that_cannot_be_used_is_a_usage_error(
     assert "Traceback" not in result.stderr.str()
 
 
-@pytest.mark.parametrize(
-    ("models", "expected"),
-    [
-        ("opnai/gpt-4o", "openai"),
-        ("gpt-4o", "gpt-4o"),
-        ("mine/a", "two models"),
-        ("mine/a,mine/a", "twice"),
-    ],
-)
-def test_a_panel_that_cannot_be_used_says_why(project: Project, models: str, expected: str) -> None:
-    result = run(
-        project(SHOW.format(marker="")), f"--convergence-models={models}", "-k", "not group"
-    )
+UNUSABLE = {
+    "test_prefix": (["opnai/gpt-4o"], "openai"),
+    "test_bare": (["gpt-4o"], "gpt-4o"),
+    "test_one": (["mine/a"], "two models"),
+}
+
+
+def test_a_panel_that_cannot_be_used_says_why(project: Project) -> None:
+    evals = {
+        name: SHOW.format(marker=f", models={models}").replace("test_shown", name)
+        for name, (models, _) in UNUSABLE.items()
+    }
+    tests = project(SHOW.format(marker=""), **evals)
+    result = run(tests, "-o", "convergence_models=mine/a,mine/a", "-k", "not group", "-vv")
     assert result.ret != 0
-    assert expected in result.stdout.str() + result.stderr.str()
-    assert "How to fix:" in result.stdout.str() + result.stderr.str()
-
-
-def test_an_empty_panel_says_how_to_fill_it(project: Project) -> None:
-    tests = project(SHOW.format(marker=""), names=())
-    result = run(tests)
-    result.assert_outcomes(failed=2)
-    assert "the panel is empty" in result.stdout.str()
-    assert "--convergence-models=" in result.stdout.str()
+    sections = re.split(r"_{3,} (?:ERROR at setup of )?(test_\w+)\[p\] _{3,}", result.stdout.str())
+    told = dict(zip(sections[1::2], sections[2::2], strict=True))
+    expected = {name: said for name, (_, said) in UNUSABLE.items()}
+    for name, said in {**expected, "test_shown": "twice"}.items():
+        errors = "\n".join(line for line in told[name].splitlines() if line.startswith("E "))
+        assert said in errors, name
+        assert "How to fix:" in errors, name
 
 
 def test_parameters_named_like_decoding_are_sent_and_templates_are_filled(
