@@ -79,9 +79,8 @@ def bless_outside_github(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("::*")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
 def test_a_regression_reaches_junit_the_annotation_and_the_summary_and_outside_github_nothing_does(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, workers: int
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = prepared(bless_outside_github)
     behave(project, off=["b"], on="p", says=HOSTILE)
@@ -90,7 +89,7 @@ def test_a_regression_reaches_junit_the_annotation_and_the_summary_and_outside_g
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))
-    result = run(project, BASELINE, REWRITE, "--junit-xml=out.xml", workers=workers)
+    result = run(project, BASELINE, REWRITE, "--junit-xml=out.xml", workers=2)
     assert result.ret == 1
     folder = project.path.name
     (line,) = [one for one in result.outlines if one.startswith("::error ")]
@@ -114,14 +113,19 @@ def test_a_regression_reaches_junit_the_annotation_and_the_summary_and_outside_g
     assert str(failure.get("message")).startswith("regressed: score")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_an_eval_that_ends_in_an_error_is_annotated_too(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: int
+def test_an_eval_that_ends_in_an_error_reaches_them_too(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    summary = pytester.path / "summary.md"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     project = gated_project(pytester)
-    result = run(project, RECORD, BASELINE, workers=workers)
+    result = run(project, RECORD, BASELINE, "--junit-xml=out.xml")
     assert result.ret == 1
     told = [line for line in result.outlines if line.startswith("::error ")]
     assert len(told) == 2
     assert all(line.endswith("::there is no baseline base.json") for line in told)
+    assert summary.read_text().startswith("### ")
+    suites = ElementTree.parse(project.path / "out.xml").getroot()
+    cases = {case.get("name"): case for case in suites.iter("testcase")}
+    assert cases["test_letters[group]"].find("failure") is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.conftest import Project, run
 
 RECORD = "--convergence-record=new_episodes"
@@ -13,32 +11,36 @@ PAIR = """
 import pytest
 from pytest_convergence import labels
 
-@pytest.mark.convergence(label=labels.matches(other="text"), samples=3)
-@pytest.mark.parametrize(("prompt", "answer"), [(f"q{{n}}", f"a{{n}}") for n in range({prompts})])
-def test_facts(prompt, answer, models):
+eval_of_facts = pytest.mark.convergence(label=labels.matches(other="text"), samples=3)
+
+@eval_of_facts
+@pytest.mark.parametrize(("prompt", "answer"), [(f"q{n}", f"a{n}") for n in range(8)])
+def test_many(prompt, answer, models):
+    assert len(models.samples) == 2
+
+@eval_of_facts
+@pytest.mark.parametrize(("prompt", "answer"), [(f"p{n}", f"b{n}") for n in range(4)])
+def test_blind(prompt, answer, models):
     assert len(models.samples) == 2
 """
 
 
-@pytest.mark.parametrize(("prompts", "changed", "blind"), [(8, 3, False), (4, 4, True)])
-def test_a_gate_that_cannot_fail_says_so_of_two_models(
-    project: Project, prompts: int, changed: int, blind: bool
-) -> None:
-    right = {f"q{n}": {"a": [f"a{n}"], "b": [f"a{n}"]} for n in range(prompts)}
-    tests = project(PAIR.format(prompts=prompts), answers=right, names=("a", "b"))
+def test_a_gate_that_cannot_fail_says_so_of_two_models(project: Project) -> None:
+    right = {f"q{n}": {"a": [f"a{n}"], "b": [f"a{n}"]} for n in range(8)}
+    right |= {f"p{n}": {"a": [f"b{n}"], "b": [f"b{n}"]} for n in range(4)}
+    tests = project(PAIR, answers=right, names=("a", "b"))
     run(tests, RECORD, BASELINE, "--convergence-update-baseline")
     conftest = tests.path / "conftest.py"
     text = conftest.read_text()
-    for number in range(changed):
-        text = text.replace(f"'b': ['a{number}']", f"'b': ['wrong {number}']")
+    for answer in ("a0", "a1", "a2", "b0", "b1", "b2", "b3"):
+        text = text.replace(f"'b': ['{answer}']", f"'b': ['wrong {answer}']")
     conftest.write_text(text)
-    for more in (REWRITE, "-q"):
-        result = run(tests, BASELINE, more)
+    for arguments in ((REWRITE,), ("-q",)):
+        result = run(tests, BASELINE, *arguments)
         assert "INTERNALERROR" not in result.stdout.str()
         assert result.ret == 0
-        result.stdout.fnmatch_lines(["*gate: 1 unchanged*"])
-        if blind:
-            result.stdout.fnmatch_lines(["*unchanged *test_facts*cannot fail*"])
+        result.stdout.fnmatch_lines(["*gate: 2 unchanged*"])
+        result.stdout.fnmatch_lines(["*unchanged *test_blind*cannot fail*"])
 
 
 ASSERTED = """

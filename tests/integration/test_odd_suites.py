@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -32,12 +33,12 @@ def test_a_mark_on_one_prompt_is_not_a_mark_on_the_group(project: Project) -> No
     tests = project(
         """
         import pytest
-        declared = pytest.mark.convergence(metric="exact", threshold=0.9)
-        @declared
+        letters = pytest.mark.convergence(metric="exact", threshold=0.9)
+        @letters
         @pytest.mark.parametrize("prompt", [
             pytest.param("q0", marks=pytest.mark.skip), "q1", "q2", "q3"])
-        def test_skipped(prompt, models): pass
-        @declared
+        def test_skip(prompt, models): pass
+        @letters
         @pytest.mark.parametrize("prompt", [
             pytest.param("q0", marks=pytest.mark.slow), "q1", "q2", "q3"])
         def test_slow(prompt, models): pass
@@ -47,34 +48,47 @@ def test_a_mark_on_one_prompt_is_not_a_mark_on_the_group(project: Project) -> No
     )
     result = run(tests, RECORD, "-m", "not slow")
     assert result.parseoutcomes()["failed"] == 2
-    for name in ("test_skipped", "test_slow"):
+    for name in ("test_skip", "test_slow"):
         result.stdout.fnmatch_lines([f"FAILED test_evals.py::{name}?group?*"])
 
 
-def test_a_prompt_that_a_fixture_makes_is_refused(project: Project) -> None:
-    source = """
-        import pytest
-        {given}
-        @pytest.mark.convergence(metric="exact")
-        def test_wrapped(prompt, models): pass
-        """
-    indirect = """
-        @pytest.fixture
-        def prompt(request): return "WRAPPED " + request.param
-        @pytest.mark.parametrize("prompt", ["q0", "q1"], indirect=True)
-        """
-    parametrized = """
-        @pytest.fixture(params=["q0", "q1"])
-        def prompt(request): return "WRAPPED " + request.param
-        """
-    modules = {"test_a": source.format(given=indirect), "test_b": source.format(given=parametrized)}
-    result = run(project("", **modules), RECORD)
-    result.assert_outcomes(errors=2)
-    for section in result.stdout.str().split("ERROR collecting test_")[1:]:
-        assert "is made by a fixture" in section
+REFUSED = {
+    "test_indirect": (
+        'fixture\ndef prompt(request): return "WRAPPED " + request.param\n',
+        '"prompt", ["q0", "q1"], indirect=True',
+        "is made by a fixture",
+    ),
+    "test_fixture": (
+        'fixture(params=["q0", "q1"])\ndef prompt(request): return "WRAPPED " + request.param\n',
+        None,
+        "is made by a fixture",
+    ),
+    "test_number": (None, '"prompt", [1, 2], ids="ab"', "a prompt is int, not a text"),
+    "test_twice": (
+        None,
+        '"prompt", argvalues=["a", "b"], ids=["z", "z"]',
+        "two prompts have the id 'z'",
+    ),
+    "test_long": (None, '"prompt", argvalues=["x" * 150]', "has no id and is too long"),
+}
 
 
-def test_every_assertion_of_a_test_is_in_the_run_file(project: Project) -> None:
+def test_odd_parametrization_is_told(project: Project) -> None:
+    files = {}
+    for name, (fixture, parametrize, _) in REFUSED.items():
+        lines = ["import pytest", f"@pytest.{fixture}" if fixture else ""]
+        lines += [f"@pytest.mark.parametrize({parametrize})"] if parametrize else []
+        lines += ['@pytest.mark.convergence(metric="exact")', "def test_odd(prompt, models): pass"]
+        files[name] = "\n".join(lines)
+    result = run(project("", **files), RECORD)
+    result.assert_outcomes(errors=len(REFUSED))
+    sections = re.split(r"_ ERROR collecting (\w+)\.py _", result.stdout.str())
+    told = dict(zip(sections[1::2], sections[2::2], strict=True))
+    for name, (_, _, expected) in REFUSED.items():
+        assert expected in told[name], name
+
+
+def test_every_assertion_is_in_the_run_file_and_xfail_holds_for_the_group(project: Project) -> None:
     tests = project(
         """
         import pytest
@@ -86,11 +100,19 @@ def test_every_assertion_of_a_test_is_in_the_run_file(project: Project) -> None:
                 assert_converges(models, 0.9)
             assert_converges(models, 0.3)
             assert_converges(models, 0.3, metric="normalized")
+        @pytest.mark.xfail(strict=True)
+        @pytest.mark.convergence(metric="exact", threshold=0.9)
+        @pytest.mark.parametrize("prompt", ["q0", "q1", "q2", "q3"])
+        def test_known(prompt, models):
+            assert_converges(models, 0.9)
         """,
         answers=SPLIT,
     )
-    run(tests, RECORD, "--convergence-json=run.json").assert_outcomes(passed=2)
+    result = run(tests, RECORD, "--convergence-json=run.json")
+    result.assert_outcomes(passed=2, xfailed=5)
+    assert result.ret == 0
     cases = json.loads((tests.path / "run.json").read_text())["cases"]
+    cases = [case for case in cases if "test_thrice" in case["id"]]
     base = "test_evals.py::test_thrice[q0]"
     assert [(case["id"], case["metric"], case["verdict"]) for case in cases] == [
         (base, "exact", "diverged"),
@@ -109,17 +131,18 @@ def test_a_marker_on_one_prompt_is_the_closest(project: Project) -> None:
             "q0", pytest.param("q1", marks=pytest.mark.convergence(samples=1))])
         def test_own(prompt, convergence):
             assert convergence.declaration.samples == (1 if prompt == "q1" else 2)
+        """,
+        test_split="""
+        import pytest
         @pytest.mark.convergence(metric="exact")
         @pytest.mark.parametrize("prompt", [
             "q0", pytest.param("q1", marks=pytest.mark.convergence(threshold=0.9))])
         def test_split(prompt, models): pass
-        """
+        """,
     )
-    result = run(tests)
+    result = run(tests, "-k", "not group", "--continue-on-collection-errors")
+    result.assert_outcomes(passed=2, errors=1)
     assert "its prompts are declared with different thresholds" in result.stdout.str()
-    source = (tests.path / "test_evals.py").read_text().split("@pytest.mark.convergence(metric")
-    (tests.path / "test_evals.py").write_text("@pytest.mark.convergence(metric".join(source[:2]))
-    run(tests, "-k", "not group").assert_outcomes(passed=2)
 
 
 def test_a_test_outside_the_rootdir_is_told_so(project: Project) -> None:
@@ -153,24 +176,6 @@ def test_a_hook_that_returns_no_dict_is_told_so(project: Project) -> None:
     output = result.stdout.str() + result.stderr.str()
     assert "pytest_convergence_models returned list, not a dict" in output
     assert "INTERNALERROR" not in output
-
-
-def test_xfail_on_the_function_holds_for_its_group(project: Project) -> None:
-    tests = project(
-        """
-        import pytest
-        from pytest_convergence import assert_converges
-        @pytest.mark.xfail(strict=True)
-        @pytest.mark.convergence(metric="exact", threshold=0.9)
-        @pytest.mark.parametrize("prompt", ["q0", "q1", "q2", "q3"])
-        def test_known(prompt, models):
-            assert_converges(models, 0.9)
-        """,
-        answers=SPLIT,
-    )
-    result = run(tests, RECORD)
-    result.assert_outcomes(xfailed=5)
-    assert result.ret == 0
 
 
 def test_keys_of_the_environment_are_in_nothing_that_is_written(
@@ -210,15 +215,14 @@ def test_files_are_written_without_a_terminal_and_where_the_command_was_given(
             assert_converges(models, 0.5)
         """
     )
-    run(tests, RECORD).assert_outcomes(passed=2)
     below = tests.mkdir("below")
-    for workers in (0, 2):
+    for workers, name, arguments in ((2, "live.json", (RECORD,)), (0, "replay.json", ())):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(below)
             result = tests.runpytest_subprocess(
                 *("-p", "no:terminal", "-p", "no:cacheprovider", "-n", str(workers)),
                 *("--rootdir", str(tests.path), "-c", str(tests.path / "tox.ini")),
-                *(str(tests.path / "test_evals.py"), f"--convergence-json=run{workers}.json"),
+                *(str(tests.path / "test_evals.py"), f"--convergence-json={name}", *arguments),
             )
         assert result.ret == 0
-        assert len(json.loads((below / f"run{workers}.json").read_text())["cases"]) == 1
+        assert len(json.loads((below / name).read_text())["cases"]) == 1

@@ -30,24 +30,21 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_the_page_is_written_where_asked_for(suite: pytest.Pytester, workers: str) -> None:
-    done = suite.runpytest_subprocess("-n", workers, "--convergence-html=out/report.html")
+def test_the_page_is_written_where_asked_for_and_a_saved_run_makes_it_again(
+    suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = suite.runpytest_subprocess(
+        *("-n", "2", "--convergence-html=out/report.html", "--convergence-json=run.json")
+    )
     done.stdout.fnmatch_lines(["report: *report.html"])
     page = (suite.path / "out/report.html").read_text()
     assert "<h1" in page
     assert "1 of 2 cases are not as asserted." in page
     assert "onerror=alert" not in page
-
-
-def test_a_saved_run_makes_the_same_page_again(
-    suite: pytest.Pytester, capsys: pytest.CaptureFixture[str]
-) -> None:
-    suite.runpytest_subprocess("--convergence-html=first.html", "--convergence-json=run.json")
+    capsys.readouterr()
     assert main(["report", "run.json", "-o", "second.html"]) == 0
     assert "report: second.html" in capsys.readouterr().out
-    first, second = ((suite.path / f"{name}.html").read_text() for name in ("first", "second"))
-    assert first == second
+    assert (suite.path / "second.html").read_text() == page
 
 
 def test_a_file_that_is_no_run_is_refused(
@@ -58,13 +55,19 @@ def test_a_file_that_is_no_run_is_refused(
     assert "is not a run file" in capsys.readouterr().err
 
 
-def test_a_place_that_cannot_be_written_to_is_told_and_harms_nothing(
-    suite: pytest.Pytester,
+def test_a_place_that_cannot_be_written_to_is_told_in_colour_and_harms_nothing(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PY_COLORS", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     (suite.path / "file").write_text("")
-    done = suite.runpytest_subprocess("--convergence-html=file/report.html")
+    arguments = ("--convergence-html=file/report.html", "--convergence-json=run.json")
+    done = suite.runpytest_subprocess(*arguments)
     done.stdout.fnmatch_lines(["*the report *file/report.html cannot be written*"])
-    done.assert_outcomes(passed=1, failed=1)
+    assert "\x1b[" in done.stdout.str()
+    outcomes = [case["verdict"] for case in json.loads(Path("run.json").read_text())["cases"]]
+    assert sorted(outcomes) == ["converged", "diverged"]
+    assert done.ret == 1
 
 
 def test_pytest_html_gets_the_panel_of_each_case_escaped(
@@ -79,21 +82,13 @@ def test_pytest_html_gets_the_panel_of_each_case_escaped(
     assert "&amp;lt;img src=x onerror=alert(1)&amp;gt;" in page
 
 
-def test_colour_can_be_switched_off(
+def test_quietly_the_summary_is_one_line_without_colour_or_page(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PY_COLORS", raising=False)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b[" in suite.runpytest_subprocess().stdout.str()
-    monkeypatch.delenv("FORCE_COLOR")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[" not in suite.runpytest_subprocess().stdout.str()
-    # No page is written unasked.
-    assert not list(suite.path.rglob("*.html"))
-
-
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_quietly_the_summary_is_one_line(suite: pytest.Pytester, workers: str) -> None:
-    lines = suite.runpytest_subprocess("-q", "--tb=no", "-n", workers).stdout.lines
+    lines = suite.runpytest_subprocess("-q", "--tb=no").stdout.lines
     ours = [line for line in lines if "converge" in line and not line.startswith("FAILED")]
     assert ours == ["convergence: 2 cases: 1 diverged, 1 converged"]
+    assert "\x1b[" not in "".join(lines)
+    assert not list(suite.path.rglob("*.html"))
