@@ -150,15 +150,15 @@ _INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 # The words that these begin with, where a space follows. An answer that begins with another one,
 # as nearly all do, is none of them, and is told from them without an expression.
 _CERTAIN_WORDS = {
-    "an", "api", "cannot", "client", "error", "exception", "failed", "incorrect", "rate",
+    "an", "api", "cannot", "client", "exception", "failed", "incorrect", "rate",
     "request", "server", "this", "traceback", "upstream", "you",
 }  # fmt: skip
 _LIKELY_WORDS = {
-    "bad", "connection", "engine", "error", "failed", "gateway", "http", "internal", "invalid",
+    "bad", "connection", "engine", "failed", "gateway", "internal", "invalid",
     "missing", "model", "no", "operation", "quota", "rate", "read", "request", "server",
     "service", "status", "the", "too",
 }  # fmt: skip
-_RUN_TOGETHER = ("error", "http")  # with what follows, as in "HTTPError 404"
+_RUN_TOGETHER = ("error", "http")  # alone, or with what follows: "errorstatus 500"
 
 # Most runs need few of them, and compiling them all takes as long as reading a cassette.
 _pattern = cache(re.compile)

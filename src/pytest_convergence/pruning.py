@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -161,26 +162,37 @@ def _without_stale(
     if not (path.exists() or missing.exists()):
         return
     with locked(lock):
+        read_failures(missing)  # where it is broken, the cassette stays as it is too
         recordeds = Cassette.load(path).recordeds if path.exists() else ()
-        failures = read_failures(missing)
         kept = [one for one in recordeds if one.request in asked]
-        failed = [one for one in failures if one.request in asked]
-        try:
-            if len(kept) < len(recordeds):
-                write(path, kept) if kept else path.unlink()
-            if len(failed) < len(failures):
-                write_failures(missing, failed)
-        except OSError as error:
-            raise disk_error(error, doing="prune", path=path, kept="it is as it was") from error
+        if len(kept) < len(recordeds):
+            with _pruning(path):
+                if kept:
+                    write(path, kept)
+                else:
+                    path.unlink()
     if len(kept) < len(recordeds):
         yield path, f"{len(recordeds) - len(kept)} interactions of requests that no test makes"
+    with locked(lock):
+        failures = read_failures(missing)
+        failed = [one for one in failures if one.request in asked]
+        if len(failed) < len(failures):
+            with _pruning(missing):
+                write_failures(missing, failed)
     if len(failed) < len(failures):
         told = f"{len(failures) - len(failed)} final failures of requests that no test makes"
         yield missing, told
 
 
 def _delete(path: Path) -> None:
-    try:
+    with _pruning(path):
         path.unlink()
+
+
+@contextmanager
+def _pruning(path: Path) -> Iterator[None]:
+    """Name the file that cannot be written."""
+    try:
+        yield
     except OSError as error:
         raise disk_error(error, doing="prune", path=path, kept="it is as it was") from error

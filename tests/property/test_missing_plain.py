@@ -11,7 +11,7 @@ from pytest_convergence import missing
 from pytest_convergence.missing import is_plain, recognise
 from tests.unit.test_missing import ERRORS
 
-WORDS = sorted(missing._CERTAIN_WORDS | missing._LIKELY_WORDS)
+WORDS = sorted({*missing._CERTAIN_WORDS, *missing._LIKELY_WORDS, *missing._RUN_TOGETHER})
 ordinary = st.sampled_from(["The", "answer", "is", "42.", "I", "would", "say\n", "so"])
 openings = st.sampled_from([*WORDS, *map(str.title, WORDS), *map(str.upper, WORDS), "Note"])
 sentences = st.lists(ordinary | openings, min_size=1, max_size=30).map(" ".join)
